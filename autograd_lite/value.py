@@ -1,0 +1,459 @@
+"""Value: a number that remembers how it was computed."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from itertools import count
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import ieee, ops
+from .graph import backpropagate, restore
+from .op import Op, carrier, carriers, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Value", "no_grad", "stop_gradient"]
+
+_next_id = count().__next__
+_new = object.__new__
+
+
+class Value:
+    """Make a number that remembers how it was computed.
+
+    Args:
+        data: any real number; it is kept as a float.
+        name: what drawings and explanations call it.
+
+    Attributes:
+        data: the number. Changing it later changes neither what was recorded from it nor those partials.
+        grad: ∂y/∂self after `y.backward()`, 0.0 before.
+        op: the operation that made it, None for a leaf.
+
+    `==` and `hash` are by identity, `<` compares data. A Value made by an operation is a node of a graph that
+    holds its operands; it is freed as soon as nobody refers to it.
+
+    Raises:
+        TypeError: data is not a real number.
+        ValueError: data is an integer too large for a float64.
+
+    >>> x = Value(3.0, "x")
+    >>> y = x * x + 2 * x
+    >>> y.backward()
+    >>> y.data, x.grad
+    (15.0, 8.0)
+    """
+
+    # One object a node, no tuples for one or two operands (measured: objects per node decide the speed).
+    #   leaf:          _a is None
+    #   one operand:   _a the operand, _da the partial
+    #   two operands:  also _b, and _db, which is None where _b is a constant
+    #   any others:    _a and _da are the tuples of parents and partials, _b the tuple of all operands
+    __slots__ = ("__weakref__", "_a", "_b", "_da", "_data", "_db", "_id", "grad", "name", "op")
+
+    grad: float
+    name: str | None
+    op: Op | None
+
+    def __init__(self, data: float, name: str | None = None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"the name of a Value must be a text, not {name!r}")
+        self._data = number(data, "the data of a Value")
+        self.grad = 0.0
+        self.name = name
+        self.op = self._a = self._da = self._b = self._db = None
+        self._id = _next_id()
+
+    @property
+    def data(self) -> float:
+        """The number itself."""
+        return self._data
+
+    @data.setter
+    def data(self, new: float) -> None:
+        self._data = new if type(new) is float else number(new, "the data of a Value")
+
+    @property
+    def operands(self) -> tuple[Any, ...]:
+        """What the operation was applied to, constants included; a sequence operand is a tuple.
+
+        >>> (Value(2.0, "x") * 3).operands
+        (Value(2.0, grad=0.0, name='x'), 3.0)
+        """
+        if self._a is None:
+            return ()
+        if type(self._a) is tuple:
+            return self._b  # type: ignore[no-any-return]
+        return (self._a,) if self._b is None else (self._a, self._b)
+
+    @property
+    def parents(self) -> tuple[Value, ...]:
+        """The Values among the operands, in order, repeats kept.
+
+        >>> x = Value(2.0)
+        >>> (x * x).parents == (x, x)
+        True
+        """
+        if self._a is None:
+            return ()
+        if type(self._a) is tuple:
+            return self._a
+        return (self._a,) if self._db is None else (self._a, self._b)
+
+    @property
+    def partials(self) -> tuple[float, ...]:
+        """∂self/∂parent for each of the parents, as recorded.
+
+        >>> (Value(2.0) * Value(5.0)).partials
+        (5.0, 2.0)
+        """
+        if self._a is None:
+            return ()
+        if type(self._a) is tuple:
+            return self._da  # type: ignore[no-any-return]
+        return (self._da,) if self._db is None else (self._da, self._db)
+
+    def backward(self, grad: float = 1.0) -> None:
+        """Add ∂self/∂leaf · grad to the `.grad` of every leaf, and set that of every node in between.
+
+        Leaves accumulate from call to call; interior gradients are those of this sweep. If the sweep is
+        interrupted, the leaves are as they were.
+
+        >>> w = Value(2.0)
+        >>> (w * w).backward()
+        >>> (w * 3).backward()
+        >>> w.grad
+        7.0
+        """
+        nodes, before = backpropagate(self, number(grad, "the gradient to start from"))
+        try:
+            for node, old in zip(nodes, before, strict=True):
+                if node.op is None:
+                    node.grad += old
+        except BaseException:
+            restore(nodes, before)
+            raise
+
+    # ---- arithmetic: the rows of the table, inlined for two Values or a Value and a float; a test holds them to it
+
+    def __add__(self, other: Any) -> Value:
+        if type(other) is Value:
+            return _node(self._data + other._data, _ADD, self, 1.0, other, 1.0)
+        if type(other) is float:
+            return _node(self._data + other, _ADD, self, 1.0, other)
+        return _other(_ADD, self, other)
+
+    def __mul__(self, other: Any) -> Value:
+        x = self._data
+        if type(other) is Value:
+            y = other._data
+            return _node(x * y, _MUL, self, y, other, x)
+        if type(other) is float:
+            return _node(x * other, _MUL, self, other, other)
+        return _other(_MUL, self, other)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __sub__(self, other: Any) -> Value:
+        if type(other) is Value:
+            return _node(self._data - other._data, _SUB, self, 1.0, other, -1.0)
+        if type(other) is float:
+            return _node(self._data - other, _SUB, self, 1.0, other)
+        return _other(_SUB, self, other)
+
+    def __rsub__(self, other: Any) -> Value:
+        if type(other) is float:
+            return _node(other - self._data, _SUB, (self,), (-1.0,), (other, self))
+        return _other(_SUB, other, self)
+
+    def __truediv__(self, other: Any) -> Value:
+        x = self._data
+        y = other._data if type(other) is Value else other
+        if type(y) is not float or y == 0.0:
+            return _other(_DIV, self, other)
+        z = x / y
+        return _node(z, _DIV, self, 1.0 / y, other, None if y is other else -(z / y))
+
+    def __rtruediv__(self, other: Any) -> Value:
+        return _other(_DIV, other, self)
+
+    def __pow__(self, other: Any) -> Value:
+        return _other(ops.pow if carrier(other) else ops.power, self, other)
+
+    def __rpow__(self, other: Any) -> Value:
+        return _other(ops.pow, other, self)
+
+    def __neg__(self) -> Value:
+        return _node(-self._data, _NEG, self, -1.0)
+
+    def __pos__(self) -> Value:
+        return _node(self._data, _POS, self, 1.0)
+
+    def __abs__(self) -> Value:
+        return _record(ops.abs, (self,))
+
+    def __floor__(self) -> Value:
+        return _record(ops.floor, (self,))
+
+    def __ceil__(self) -> Value:
+        return _record(ops.ceil, (self,))
+
+    def __lt__(self, other: Any) -> bool:
+        return self._data < _number_in(other)
+
+    def __le__(self, other: Any) -> bool:
+        return self._data <= _number_in(other)
+
+    def __gt__(self, other: Any) -> bool:
+        return self._data > _number_in(other)
+
+    def __ge__(self, other: Any) -> bool:
+        return self._data >= _number_in(other)
+
+    # ---- what a Value refuses to be
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a Value is neither true nor false; compare it, or use its .data")
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(
+            "float() of a Value would drop its gradient; use its .data for the number, and functions of "
+            "autograd_lite (al.exp, al.log, …) in place of those of math"
+        )
+
+    __int__ = __complex__ = __index__ = __float__
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        if self.op is not None:
+            raise TypeError(
+                f"a Value made by {self.op.name} is part of a graph and can't be pickled or copied alone; "
+                "pickle or copy the leaves and record again, or take its .data"
+            )
+        return _leaf, (type(self), self._data, self.name, self.grad)
+
+    # ---- how it shows itself
+
+    def __repr__(self) -> str:
+        name = "" if self.name is None else f", name={self.name!r}"
+        made_by = "" if self.op is None else f", op={self.op.name}"
+        return f"Value({self._data!r}, grad={self.grad!r}{name}{made_by})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data, spec) if spec else repr(self)
+
+    if TYPE_CHECKING:
+        # Every row of the table whose first operand is one number is a method: x.tanh(), y.atan2(x), x.clamp(0, 1).
+        def __getattr__(self, name: str) -> Callable[..., Value]: ...
+
+
+def _node(data: float, op: Op, a: Any, da: Any, b: Any = None, db: float | None = None) -> Value:
+    """Make the Value that `op` gave; the layout of its slots is told in the class."""
+    node = _new(Value)
+    if _pauses and _is_paused():
+        op = a = da = b = db = None  # type: ignore[assignment]
+    node._data = data
+    node.grad = 0.0
+    node.name = None
+    node.op = op
+    node._a = a
+    node._da = da
+    node._b = b
+    node._db = db
+    node._id = _next_id()
+    return node
+
+
+def _leaf(kind: type[Value], data: float, name: str | None, grad: float) -> Value:
+    leaf = kind(data, name)
+    leaf.grad = grad
+    return leaf
+
+
+_ADD, _SUB, _MUL, _DIV, _NEG, _POS = ops.add, ops.sub, ops.mul, ops.div, ops.neg, ops.pos
+_AFFINE, _sumprod = ops.affine, ieee.sumprod
+
+
+def _number_in(x: Any) -> float:
+    return x._data if isinstance(x, Value) else number(x, "what a Value is compared with")
+
+
+# ---- recording: what applying a row to Values means ---------------------------------------------------------
+
+
+def _other(op: Op, x: Any, y: Any) -> Any:
+    """Record a binary operator on operands that are not the usual two."""
+    return (carrier(y) or _record)(op, (x, y)) if isinstance(x, Value) else (carrier(x) or _record)(op, (x, y))
+
+
+def _record(op: Op, operands: tuple[Any, ...]) -> Value:
+    """Apply the value rule to the data, the partials rule to the result, and make the node."""
+    if op.many:
+        return _record_many(op, operands)
+    numbers = []
+    for x, domain in zip(operands, op.domain, strict=True):
+        if not isinstance(x, Value):
+            numbers.append(number(x, f"an operand of {op.name}"))
+        elif domain.constant:
+            raise TypeError(f"{op.name} needs a constant here, a plain number, but got {x!r}")
+        else:
+            numbers.append(x._data)
+    z = _checked(op, op.value(*numbers))
+    partials = _checked_partials(op, op.float_partials(z, *numbers), len(numbers))
+    constant_or_value = [x if isinstance(x, Value) else n for x, n in zip(operands, numbers, strict=True)]
+    if isinstance(operands[0], Value) and len(operands) <= 2:
+        a, b = (*constant_or_value, None)[:2]
+        return _node(z, op, a, _checked(op, partials[0]), b, _checked(op, partials[1]) if isinstance(b, Value) else None)
+    kept = [(x, _checked(op, d)) for x, d in zip(operands, partials, strict=True) if isinstance(x, Value)]
+    return _node(z, op, tuple(x for x, _ in kept), tuple(d for _, d in kept), tuple(constant_or_value))
+
+
+def _record_many(op: Op, groups: tuple[Any, ...]) -> Value:
+    """Record an operation with sequences among its operands: tuples in `groups`, beside single ones."""
+    what = f"an operand of {op.name}"
+    operands = [
+        tuple(x if isinstance(x, Value) else number(x, what) for x in g) if type(g) is tuple
+        else g if isinstance(g, Value) else number(g, what)
+        for g in groups
+    ]  # fmt: skip
+    numbers = [
+        tuple(x._data if isinstance(x, Value) else x for x in g) if type(g) is tuple
+        else g._data if isinstance(g, Value) else g
+        for g in operands
+    ]  # fmt: skip
+    z = _checked(op, op.value(*numbers))
+    parents: list[Value] = []
+    partials: list[float] = []
+    for group, ds in zip(operands, _checked_partials(op, op.float_partials(z, *numbers), len(numbers)), strict=True):
+        pairs = zip(group, ds, strict=True) if type(group) is tuple else ((group, ds),)
+        for x, d in pairs:
+            if isinstance(x, Value):
+                parents.append(x)
+                partials.append(_checked(op, d))
+    return _node(z, op, tuple(parents), tuple(partials), tuple(operands))
+
+
+def _checked(op: Op, x: Any) -> float:
+    return x if type(x) is float else number(x, f"what a rule of {op.name} returns")
+
+
+def _checked_partials(op: Op, partials: Any, wanted: int) -> tuple[Any, ...]:
+    if type(partials) is not tuple or len(partials) != wanted:
+        raise TypeError(f"the partials rule of {op.name} must return a tuple of {wanted}, not {partials!r}")
+    return partials
+
+
+# ---- shortcuts: the same, by hand, for the rows that most nodes are made of; a test holds them to `_record` ----
+
+
+def _unary_shortcut(op: Op) -> Callable[[Any], Any]:
+    value, partials = op.float_value, op.float_partials
+
+    def record(x: Any) -> Any:
+        if type(x) is not Value:
+            return NotImplemented
+        data = x._data
+        try:
+            z = value(data)
+        except (ValueError, OverflowError):
+            z = op.value(data)
+        (partial,) = partials(z, data)
+        return _node(z, op, x, partial)
+
+    return record
+
+
+def _record_affine(w: Any, x: Any, b: Any) -> Any:
+    """Record w·x + b for Values w and b and all of x either Values or floats: the net input of a neuron."""
+    if type(x) is not tuple and type(x) is not list:
+        return NotImplemented
+    try:
+        weights = [v._data for v in w]
+        w, x = tuple(w), tuple(x)
+        if type(x[0]) is Value:
+            inputs: Any = [v._data for v in x]
+            parents, partials = (*w, *x, b), (*inputs, *weights, 1.0)
+        else:
+            inputs = x
+            parents, partials = (*w, b), (*x, 1.0)
+        z = _sumprod(weights, inputs) + b._data
+    except (AttributeError, TypeError, IndexError, ValueError, OverflowError):
+        return NotImplemented
+    return _node(z, _AFFINE, parents, partials, (w, x, b)) if type(z) is float and len(w) == len(x) else NotImplemented
+
+
+carriers[Value] = _record
+_AFFINE.shortcut = _record_affine
+
+
+def _method(op: Op) -> Callable[..., Value]:
+    def method(self: Value, *operands: Any, **named: Any) -> Value:
+        return op(self, *operands, **named)  # type: ignore[no-any-return]
+
+    return method
+
+
+for _op in ops.TABLE.values():
+    if _op.arity == 1 and not _op.many:
+        _op.shortcut = _unary_shortcut(_op)
+        setattr(Value, _op.name, _op.shortcut)
+    elif not _op.domain[0].many and not _op.domain[0].constant:
+        setattr(Value, _op.name, _method(_op))
+for _numpy_name in ("arcsin", "arccos", "arctan", "arctan2", "arcsinh", "arccosh", "arctanh"):
+    # NumPy calls these methods on the elements of an object array.
+    setattr(Value, _numpy_name, getattr(Value, _numpy_name.replace("arc", "a")))
+
+
+# ---- not recording ------------------------------------------------------------------------------------------
+
+_pauses = 0  # how many no_grad blocks are open in the process: 0 is the fast answer to "are we recording?"
+_paused = threading.local()
+_lock = threading.Lock()
+
+
+def _is_paused() -> bool:
+    return getattr(_paused, "depth", 0) > 0
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Record nothing in this block and thread: results are leaves, which costs less memory.
+
+    >>> x = Value(3.0)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> y.data, y.op
+    (9.0, None)
+    """
+    with _pausing(1):
+        yield
+
+
+@contextlib.contextmanager
+def _pausing(depth: int) -> Iterator[None]:
+    """Set how deep this thread is in no_grad blocks; 0 records again within one, as derivatives must."""
+    global _pauses
+    before = getattr(_paused, "depth", 0)
+    with _lock:
+        _pauses += 1
+    _paused.depth = depth
+    try:
+        yield
+    finally:
+        _paused.depth = before
+        with _lock:
+            _pauses -= 1
+
+
+def stop_gradient(x: Any) -> Any:
+    """Return x as a new leaf: the same number, through which no gradient flows. A plain number is returned as it is.
+
+    >>> x = Value(3.0)
+    >>> (x * stop_gradient(x)).backward()
+    >>> x.grad
+    3.0
+    """
+    return Value(x._data, x.name) if isinstance(x, Value) else number(x)
