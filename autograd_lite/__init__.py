@@ -1,4 +1,34 @@
-"""placeholder"""
+"""A glass-box reverse-mode automatic differentiation engine for scalars.
+
+>>> from autograd_lite import Value
+>>> x, w, b = Value(2.0, "x"), Value(0.5, "w"), Value(0.1, "b")
+>>> y = (w * x + b).tanh()
+>>> y.backward()
+>>> f"{y:.4f} {w.grad:.4f}"
+'0.8005 0.7184'
+
+Every operation of the table is a function here, on numbers and on Values: `exp`, `tanh`, `atan2`, `logsumexp`, ….
+The engine is four short files, best read in this order: `op`, `ops`, `value`, `graph`.
+"""
+
+import builtins
+from typing import TYPE_CHECKING
+
+from .derivatives import derivative, grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from .graph import topological_order
+from .op import CONSTANT, REAL, REALS, Domain, Op
+from .ops import TABLE, softmax
 from .value import Value, no_grad, stop_gradient
-from .ops import *
-from .op import Op
+
+if TYPE_CHECKING:
+    from .ops import *  # noqa: F403 (what the next line does, for type checkers)
+globals().update(TABLE)
+
+custom = Op  # an operation of your own is declared as the table's are
+
+__all__ = [
+    "CONSTANT", "REAL", "REALS", "TABLE", "Domain", "Op", "Value", "custom", "derivative", "grad", "gradients", "hessian",
+    "hvp", "jacobian", "jvp", "no_grad", "softmax", "stop_gradient", "topological_order", "value_and_grad", "vjp",
+]  # fmt: skip
+# `from autograd_lite import *` leaves Python's own abs, pow and sum alone.
+__all__ += [name for name in TABLE if not hasattr(builtins, name)]

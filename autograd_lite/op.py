@@ -142,12 +142,10 @@ class Op:
 
     def __call__(self, *operands: Any, **named: Any) -> Any:
         """Apply the operation to numbers (the result is a float) or to carriers (the result is theirs)."""
+        if not named and (result := self.shortcut(*operands)) is not NotImplemented:
+            return result
         if named or len(operands) != self.arity:
             operands = self._bind(operands, named)
-        result = self.shortcut(*operands)
-        return self._apply(operands) if result is NotImplemented else result
-
-    def _apply(self, operands: tuple[Any, ...]) -> Any:
         if self.many:
             operands = tuple(
                 sequence(xs, self.name) if d.many else xs for xs, d in zip(operands, self.domain, strict=True)

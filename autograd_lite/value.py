@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, islice
+from operator import mul
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import ieee, ops
+from . import ops
 from .graph import backpropagate, restore
 from .op import Op, carrier, carriers, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Value", "no_grad", "stop_gradient"]
+__all__ = ["Value", "no_grad", "recording", "stop_gradient"]
 
 _next_id = count().__next__
 _new = object.__new__
@@ -51,7 +53,8 @@ class Value:
     #   leaf:          _a is None
     #   one operand:   _a the operand, _da the partial
     #   two operands:  also _b, and _db, which is None where _b is a constant
-    #   any others:    _a and _da are the tuples of parents and partials, _b the tuple of all operands
+    #   any others:    _a and _da are the tuples of parents and partials; _b the tuple of operands, or None where
+    #                  they are just the parents
     __slots__ = ("__weakref__", "_a", "_b", "_da", "_data", "_db", "_id", "grad", "name", "op")
 
     grad: float
@@ -86,7 +89,7 @@ class Value:
         if self._a is None:
             return ()
         if type(self._a) is tuple:
-            return self._b  # type: ignore[no-any-return]
+            return _regrouped(self._a, self.op) if self._b is None else self._b  # type: ignore[arg-type]
         return (self._a,) if self._b is None else (self._a, self._b)
 
     @property
@@ -267,6 +270,14 @@ def _node(data: float, op: Op, a: Any, da: Any, b: Any = None, db: float | None 
     return node
 
 
+def _regrouped(parents: tuple[Value, ...], op: Op) -> tuple[Any, ...]:
+    """Cut the parents into the operands of `op`: its sequences are equally long."""
+    sequences = sum(d.many for d in op.domain)
+    length = (len(parents) - (op.arity - sequences)) // sequences
+    rest = iter(parents)
+    return tuple(tuple(islice(rest, length)) if d.many else next(rest) for d in op.domain)
+
+
 def _leaf(kind: type[Value], data: float, name: str | None, grad: float) -> Value:
     leaf = kind(data, name)
     leaf.grad = grad
@@ -274,7 +285,8 @@ def _leaf(kind: type[Value], data: float, name: str | None, grad: float) -> Valu
 
 
 _ADD, _SUB, _MUL, _DIV, _NEG, _POS = ops.add, ops.sub, ops.mul, ops.div, ops.neg, ops.pos
-_AFFINE, _sumprod = ops.affine, ieee.sumprod
+_AFFINE = ops.affine
+_sumprod = getattr(math, "sumprod", None)  # Python 3.12; what `ieee.sumprod` does, without its frame
 
 
 def _number_in(x: Any) -> float:
@@ -325,15 +337,14 @@ def _record_many(op: Op, groups: tuple[Any, ...]) -> Value:
         for g in operands
     ]  # fmt: skip
     z = _checked(op, op.value(*numbers))
-    parents: list[Value] = []
-    partials: list[float] = []
+    kept: list[tuple[Value, float]] = []
+    count_all = 0
     for group, ds in zip(operands, _checked_partials(op, op.float_partials(z, *numbers), len(numbers)), strict=True):
-        pairs = zip(group, ds, strict=True) if type(group) is tuple else ((group, ds),)
-        for x, d in pairs:
-            if isinstance(x, Value):
-                parents.append(x)
-                partials.append(_checked(op, d))
-    return _node(z, op, tuple(parents), tuple(partials), tuple(operands))
+        pairs = list(zip(group, ds, strict=True)) if type(group) is tuple else [(group, ds)]
+        count_all += len(pairs)
+        kept += [(x, _checked(op, d)) for x, d in pairs if isinstance(x, Value)]
+    parents, partials = zip(*kept, strict=True)
+    return _node(z, op, parents, partials, None if len(parents) == count_all else tuple(operands))
 
 
 def _checked(op: Op, x: Any) -> float:
@@ -363,6 +374,7 @@ def _unary_shortcut(op: Op) -> Callable[[Any], Any]:
         (partial,) = partials(z, data)
         return _node(z, op, x, partial)
 
+    record.__name__ = record.__qualname__ = op.name  # what a wrong number of operands is told of
     return record
 
 
@@ -372,17 +384,15 @@ def _record_affine(w: Any, x: Any, b: Any) -> Any:
         return NotImplemented
     try:
         weights = [v._data for v in w]
-        w, x = tuple(w), tuple(x)
-        if type(x[0]) is Value:
-            inputs: Any = [v._data for v in x]
-            parents, partials = (*w, *x, b), (*inputs, *weights, 1.0)
-        else:
-            inputs = x
-            parents, partials = (*w, b), (*x, 1.0)
-        z = _sumprod(weights, inputs) + b._data
+        inputs = [v._data for v in x] if type(x[0]) is Value else x
+        z = (sum(map(mul, weights, inputs)) if _sumprod is None else _sumprod(weights, inputs)) + b._data
     except (AttributeError, TypeError, IndexError, ValueError, OverflowError):
         return NotImplemented
-    return _node(z, _AFFINE, parents, partials, (w, x, b)) if type(z) is float and len(w) == len(x) else NotImplemented
+    if type(z) is not float or len(w) != len(x):
+        return NotImplemented
+    if inputs is x:
+        return _node(z, _AFFINE, (*w, b), (*x, 1.0), (tuple(w), tuple(x), b))
+    return _node(z, _AFFINE, (*w, *x, b), (*inputs, *weights, 1.0))
 
 
 carriers[Value] = _record
@@ -410,16 +420,30 @@ for _numpy_name in ("arcsin", "arccos", "arctan", "arctan2", "arcsinh", "arccosh
 # ---- not recording ------------------------------------------------------------------------------------------
 
 _pauses = 0  # how many no_grad blocks are open in the process: 0 is the fast answer to "are we recording?"
-_paused = threading.local()
+_thread = threading.local()
 _lock = threading.Lock()
 
 
 def _is_paused() -> bool:
-    return getattr(_paused, "depth", 0) > 0
+    return getattr(_thread, "paused", False)
 
 
 @contextlib.contextmanager
-def no_grad() -> Iterator[None]:
+def _paused_or_not(paused: bool) -> Iterator[None]:
+    global _pauses
+    before = getattr(_thread, "paused", False)
+    with _lock:
+        _pauses += paused
+    _thread.paused = paused
+    try:
+        yield
+    finally:
+        _thread.paused = before
+        with _lock:
+            _pauses -= paused
+
+
+def no_grad() -> contextlib.AbstractContextManager[None]:
     """Record nothing in this block and thread: results are leaves, which costs less memory.
 
     >>> x = Value(3.0)
@@ -428,24 +452,17 @@ def no_grad() -> Iterator[None]:
     >>> y.data, y.op
     (9.0, None)
     """
-    with _pausing(1):
-        yield
+    return _paused_or_not(True)
 
 
-@contextlib.contextmanager
-def _pausing(depth: int) -> Iterator[None]:
-    """Set how deep this thread is in no_grad blocks; 0 records again within one, as derivatives must."""
-    global _pauses
-    before = getattr(_paused, "depth", 0)
-    with _lock:
-        _pauses += 1
-    _paused.depth = depth
-    try:
-        yield
-    finally:
-        _paused.depth = before
-        with _lock:
-            _pauses -= 1
+def recording() -> contextlib.AbstractContextManager[None]:
+    """Record in this block even within `no_grad`, as derivatives must.
+
+    >>> with no_grad(), recording():
+    ...     Value(1.0).exp().op
+    <operation exp(x)>
+    """
+    return _paused_or_not(False)
 
 
 def stop_gradient(x: Any) -> Any:
