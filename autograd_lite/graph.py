@@ -6,14 +6,14 @@ the order of creation *is* a topological order: to walk is to collect and to sor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .value import Value
 
-__all__ = ["adjoints", "sweep", "topological_order"]
+__all__ = ["adjoints", "backpropagate", "restore", "topological_order"]
 
 _creation = attrgetter("_id")
 

@@ -18,7 +18,9 @@ SELU_SCALE = 1.0507009873554805
 _SQRT_HALF = math.sqrt(0.5)
 
 
-def _ieee(function: Callable[[float], float], overflow: Callable[[float], float] | None = None) -> Callable[[float], float]:
+def _ieee(
+    function: Callable[[float], float], overflow: Callable[[float], float] = lambda x: inf
+) -> Callable[[float], float]:
     """Wrap a function of `math`: nan outside its domain, `overflow(x)` (inf by default) beyond the largest float."""
 
     def guarded(x: float) -> float:
@@ -27,7 +29,7 @@ def _ieee(function: Callable[[float], float], overflow: Callable[[float], float]
         except ValueError:
             return nan
         except OverflowError:
-            return inf if overflow is None else overflow(x)
+            return overflow(x)
 
     guarded.__wrapped__ = function  # type: ignore[attr-defined]  # the same where it does not raise
     return guarded
@@ -439,7 +441,7 @@ def prod(xs: Sequence[float]) -> float:
     >>> prod([2.0, 3.0, 4.0])
     24.0
     """
-    return math.prod(xs, start=1.0)
+    return float(math.prod(xs))
 
 
 def others(xs: Sequence[float]) -> list[float]:
@@ -457,7 +459,7 @@ def others(xs: Sequence[float]) -> list[float]:
 
 
 def _sumprod(xs: Sequence[float], ys: Sequence[float]) -> float:
-    return builtins.sum(map(mul, xs, ys))
+    return builtins.sum(map(mul, xs, ys), 0.0)
 
 
 sumprod: Callable[[Sequence[float], Sequence[float]], float] = getattr(math, "sumprod", _sumprod)  # Python 3.12 has it

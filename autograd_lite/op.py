@@ -72,9 +72,7 @@ def number(x: object, what: str = "an operand") -> float:
         "complex": "; autograd_lite differentiates real functions: pass .real and .imag",
         "ndarray": "; take one element, or put the Values into the array (dtype=object) and apply NumPy to it",
     }.get(type(x).__name__, "")
-    raise TypeError(
-        f"{what} must be a real number, but {reprlib.repr(x)} is of type {type(x).__name__}{advice}"
-    )
+    raise TypeError(f"{what} must be a real number, but {reprlib.repr(x)} is of type {type(x).__name__}{advice}")
 
 
 _NUMPY_BOOLS = {("numpy", "bool"), ("numpy", "bool_")}  # real to everyone but numbers.Real
@@ -200,17 +198,18 @@ def _from_table(name: str) -> Op:
 def _parameters(
     value: Callable[..., float], name: str, domain: tuple[Domain, ...] | None
 ) -> tuple[tuple[str, ...], dict[str, float]]:
-    """Read the operands' names and defaults off the value rule; C functions without a signature get x1, x2, …"""
+    """Read the operands' names and defaults off the value rule; C functions without a signature get x1, x2."""
     try:
         parameters = list(inspect.signature(value).parameters.values())
     except ValueError:
         if domain is None:
-            raise ValueError(f"say the domain of {name}: its value rule does not tell how many operands it takes") from None
+            raise ValueError(f"say the domain of {name}: its value rule does not tell its operands") from None
         return tuple(f"x{k}" for k in range(1, len(domain) + 1)), {}
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.KEYWORD_ONLY) for p in parameters):
         raise ValueError(f"the value rule of {name} must take a fixed number of positional operands")
     if not parameters or (domain is not None and len(domain) != len(parameters)):
-        raise ValueError(f"the value rule of {name} takes {len(parameters)} operands, its domain has {len(domain or ())}")
+        stated = "none" if domain is None else len(domain)
+        raise ValueError(f"the value rule of {name} takes {len(parameters)} operands, its domain states {stated}")
     return (
         tuple(p.name for p in parameters),
         {p.name: p.default for p in parameters if p.default is not p.empty},

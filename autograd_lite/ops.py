@@ -9,6 +9,8 @@ What happens at a kink, a tie or a pole follows PyTorch's written order: the tru
 of least norm; else the limit; else nan. The README's table lists every such point.
 """
 
+# mypy: disable-error-code="has-type"
+
 from __future__ import annotations
 
 import math

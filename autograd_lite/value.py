@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import reprlib
 import threading
 from collections.abc import Iterator
 from itertools import count, islice
@@ -60,11 +61,17 @@ class Value:
     grad: float
     name: str | None
     op: Op | None
+    _data: float
+    _a: Any
+    _da: Any
+    _b: Any
+    _db: float | None
+    _id: int
 
     def __init__(self, data: float, name: str | None = None) -> None:
-        if name is not None and not isinstance(name, str):
-            raise TypeError(f"the name of a Value must be a text, not {name!r}")
         self._data = number(data, "the data of a Value")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"the name of a Value must be a text, not {reprlib.repr(name)}")
         self.grad = 0.0
         self.name = name
         self.op = self._a = self._da = self._b = self._db = None
@@ -257,7 +264,7 @@ def _node(data: float, op: Op, a: Any, da: Any, b: Any = None, db: float | None 
     """Make the Value that `op` gave; the layout of its slots is told in the class."""
     node = _new(Value)
     if _pauses and _is_paused():
-        op = a = da = b = db = None  # type: ignore[assignment]
+        op = a = b = db = None  # type: ignore[assignment]
     node._data = data
     node.grad = 0.0
     node.name = None
@@ -296,9 +303,11 @@ def _number_in(x: Any) -> float:
 # ---- recording: what applying a row to Values means ---------------------------------------------------------
 
 
-def _other(op: Op, x: Any, y: Any) -> Any:
+def _other(op: Op, x: Any, y: Any) -> Value:
     """Record a binary operator on operands that are not the usual two."""
-    return (carrier(y) or _record)(op, (x, y)) if isinstance(x, Value) else (carrier(x) or _record)(op, (x, y))
+    apply = carrier(y if isinstance(x, Value) else x) or _record
+    result: Value = apply(op, (x, y))
+    return result
 
 
 def _record(op: Op, operands: tuple[Any, ...]) -> Value:
@@ -318,7 +327,8 @@ def _record(op: Op, operands: tuple[Any, ...]) -> Value:
     constant_or_value = [x if isinstance(x, Value) else n for x, n in zip(operands, numbers, strict=True)]
     if isinstance(operands[0], Value) and len(operands) <= 2:
         a, b = (*constant_or_value, None)[:2]
-        return _node(z, op, a, _checked(op, partials[0]), b, _checked(op, partials[1]) if isinstance(b, Value) else None)
+        db = _checked(op, partials[1]) if isinstance(b, Value) else None
+        return _node(z, op, a, _checked(op, partials[0]), b, db)
     kept = [(x, _checked(op, d)) for x, d in zip(operands, partials, strict=True) if isinstance(x, Value)]
     return _node(z, op, tuple(x for x, _ in kept), tuple(d for _, d in kept), tuple(constant_or_value))
 
@@ -466,7 +476,7 @@ def recording() -> contextlib.AbstractContextManager[None]:
 
 
 def stop_gradient(x: Any) -> Any:
-    """Return x as a new leaf: the same number, through which no gradient flows. A plain number is returned as it is.
+    """Return x as a new leaf: the same number, through which no gradient flows; a plain number stays one.
 
     >>> x = Value(3.0)
     >>> (x * stop_gradient(x)).backward()
