@@ -152,6 +152,8 @@ class Value:
     def __add__(self, other: Any) -> Value:
         if type(other) is Value:
             return _node(self._data + other._data, _ADD, self, 1.0, other, 1.0)
+        if type(other) is int:
+            other = number(other)
         if type(other) is float:
             return _node(self._data + other, _ADD, self, 1.0, other)
         return _other(_ADD, self, other)
@@ -161,6 +163,8 @@ class Value:
         if type(other) is Value:
             y = other._data
             return _node(x * y, _MUL, self, y, other, x)
+        if type(other) is int:
+            other = number(other)
         if type(other) is float:
             return _node(x * other, _MUL, self, other, other)
         return _other(_MUL, self, other)
@@ -171,16 +175,22 @@ class Value:
     def __sub__(self, other: Any) -> Value:
         if type(other) is Value:
             return _node(self._data - other._data, _SUB, self, 1.0, other, -1.0)
+        if type(other) is int:
+            other = number(other)
         if type(other) is float:
             return _node(self._data - other, _SUB, self, 1.0, other)
         return _other(_SUB, self, other)
 
     def __rsub__(self, other: Any) -> Value:
+        if type(other) is int:
+            other = number(other)
         if type(other) is float:
             return _node(other - self._data, _SUB, (self,), (-1.0,), (other, self))
         return _other(_SUB, other, self)
 
     def __truediv__(self, other: Any) -> Value:
+        if type(other) is int:
+            other = number(other)
         x = self._data
         y = other._data if type(other) is Value else other
         if type(y) is not float or y == 0.0:
@@ -192,7 +202,7 @@ class Value:
         return _other(_DIV, other, self)
 
     def __pow__(self, other: Any) -> Value:
-        return _other(ops.pow if carrier(other) else ops.power, self, other)
+        return _other(ops.power if carrier(other) is None else ops.pow, self, other)
 
     def __rpow__(self, other: Any) -> Value:
         return _other(ops.pow, other, self)
