@@ -1,0 +1,511 @@
+"""Training: fit a model to examples, mini-batch by mini-batch, and measure what it has learnt.
+
+For every mini-batch one graph is recorded, from the inputs to the mean of the losses; one sweep back over it gives
+all the gradients, and the optimiser moves the parameters against them.
+"""
+
+import csv
+import gc
+import io
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import isfinite, sqrt
+from numbers import Integral
+from os import PathLike
+from random import Random
+from reprlib import repr as short
+from time import perf_counter
+from typing import Any
+
+import autograd_lite as al
+from autograd_lite.op import number
+from autograd_lite.value import recording
+
+from . import losses
+from .files import write_atomically
+from .modules import Module
+from .optim import Adam, Optimizer
+
+__all__ = ["DivergenceError", "History", "classify", "evaluate", "fit", "predict"]
+
+Record = dict[str, float]
+Row = tuple[float, ...]
+Target = int | float | Row
+Loss = Callable[[list[al.Value], Any], al.Value]
+
+_FOR_NUMBERS = (losses.half_sse, losses.mse, losses.mae, losses.huber)
+_FOR_CLASSES = (losses.hinge, losses.binary_cross_entropy, losses.cross_entropy)
+_FROM_LOGITS = (losses.binary_cross_entropy, losses.cross_entropy)
+
+
+@dataclass(eq=False, repr=False)
+class History:
+    """What training measured, one record per finished epoch; `history["loss"]` is a column of it.
+
+    Attributes:
+        metric: "accuracy" for classes, "rmse" (root-mean-square error) for numbers.
+        validated: Whether the records have `validation_loss` and the metric's `validation_` column.
+        records: The records, each a dict with `epoch` (from 1), `loss`, the metric, their `validation_`
+            counterparts, `learning_rate` (at the end of the epoch) and `seconds`.
+        interrupted: Whether Ctrl-C ended the training before its last epoch.
+
+    >>> history = History("accuracy", records=[{"epoch": 1, "loss": 0.5, "accuracy": 0.75}])
+    >>> history["loss"]
+    [0.5]
+    >>> len(history)
+    1
+    >>> history
+    History(1 epoch: loss 0.5, accuracy 0.750)
+    """
+
+    metric: str
+    validated: bool = False
+    records: list[Record] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns.
+
+        >>> History("rmse").names
+        ('epoch', 'loss', 'rmse', 'learning_rate', 'seconds')
+        """
+        measured = ("loss", self.metric)
+        validation = tuple(f"validation_{name}" for name in measured) if self.validated else ()
+        return ("epoch", *measured, *validation, "learning_rate", "seconds")
+
+    def __getitem__(self, name: str) -> list[float]:
+        if name not in self.names:
+            raise KeyError(f"no column {name!r}; the history has {', '.join(self.names)}")
+        return [record[name] for record in self.records]
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        count = f"{len(self)} epoch" + "s" * (len(self) != 1)
+        measured = f": {_measured(self.records[-1], ', ')}" if self.records else ""
+        return f"History({count}{measured}{', interrupted' * self.interrupted})"
+
+    def save(self, path: str | PathLike[str]) -> None:
+        r"""Write the records to a CSV file, numbers in full, without `seconds`: the same training, the same file.
+
+        Raises:
+            OSError: If the file cannot be written.
+
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> record = {"epoch": 1, "loss": 0.5, "rmse": 1.0, "learning_rate": 0.01, "seconds": 2.5}
+        >>> with TemporaryDirectory() as folder:
+        ...     History("rmse", records=[record]).save(Path(folder) / "history.csv")
+        ...     (Path(folder) / "history.csv").read_text()
+        'epoch,loss,rmse,learning_rate\n1,0.5,1.0,0.01\n'
+        """
+        names = [name for name in self.names if name != "seconds"]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.records)
+        write_atomically(path, text.getvalue())
+
+
+class DivergenceError(FloatingPointError):
+    """Say that a loss or a parameter became infinite or nan; the parameters are as before that mini-batch.
+
+    Attributes:
+        history: The `History` of the epochs finished before.
+
+    >>> raise DivergenceError("epoch 1, batch 2: the loss is nan", History("rmse"))
+    Traceback (most recent call last):
+        ...
+    nn.training.DivergenceError: epoch 1, batch 2: the loss is nan
+    """
+
+    def __init__(self, message: str, history: History) -> None:
+        super().__init__(message)
+        self.history = history
+
+
+def fit(
+    model: Module,
+    X: Iterable[Iterable[float]],
+    y: Iterable[Any],
+    *,
+    loss: Loss | None = None,
+    optimizer: Optimizer | None = None,
+    epochs: int = 10,
+    batch_size: int = 32,
+    validation: Iterable[Any] | None = None,
+    seed: int = 0,
+    progress: Callable[[Record], object] | bool | None = None,
+) -> History:
+    """Train a model on examples, in mini-batches that are shuffled anew each epoch.
+
+    The loss and the metric of an epoch are those of the pass it was trained on, so of parameters that still
+    moved; those of the validation are measured at its end.
+
+    Ctrl-C ends the training and keeps what was learnt: the parameters are those after the last whole step, and
+    the history is that of the finished epochs. To stop early from `progress`, raise KeyboardInterrupt there.
+
+    Args:
+        model: What to train.
+        X: One row of finite numbers per example.
+        y: One target per row: the index of its class, a number, or a list of numbers.
+        loss: A loss of `nn.losses`, or your own function from the outputs and the target of one example to a
+            Value. By default, for targets that are integers, `cross_entropy`, or `binary_cross_entropy` if
+            the model has one output; for others `mse`.
+        optimizer: What moves the parameters; by default `Adam(model.parameters(), lr=0.01)`.
+        epochs: How often to go through the examples.
+        batch_size: How many examples there are to a step; the last batch of an epoch may have fewer.
+        validation: A pair `(X, y)`, such as a `Dataset`, to measure on after each epoch.
+        seed: Of the order of the examples. The same seed gives the same parameters, bit for bit.
+        progress: None shows a bar on a terminal or in a notebook and otherwise prints a line per epoch; False
+            shows nothing; a function is called with the record of each epoch, as in `History.records`.
+
+    Returns:
+        The history; its metric is the accuracy for class indices and the losses made for classes, the
+        root-mean-square error for numbers and the losses made for numbers.
+
+    Raises:
+        TypeError: If an argument is not of its kind.
+        ValueError: If examples are missing, ragged, not finite, or do not fit the model or the loss.
+        DivergenceError: If a loss or a parameter becomes infinite or nan.
+
+    >>> from nn.data import same_value
+    >>> from nn.modules import MLP
+    >>> X, y = same_value()
+    >>> model = MLP(2, [8, 1], seed=1)
+    >>> history = fit(model, X, y, epochs=100, progress=False)
+    >>> history["accuracy"][-1]
+    1.0
+    """
+    epochs, batch_size = _integer("epochs", epochs, minimum=1), _integer("batch_size", batch_size, minimum=1)
+    examples = _examples(X, y)
+    task = _task(model, examples, loss)
+    held_out = _held_out(model, validation, task)
+    optimizer = _optimizer(model, optimizer)
+    rng = generator(seed)
+    history = History(task.metric, validated=bool(held_out))
+    with recording(), _relaxed_garbage_collection(), _reporting(progress, epochs) as report:
+        try:
+            for epoch in range(1, epochs + 1):
+                start = perf_counter()
+                rng.shuffle(examples)
+                record: Record = {"epoch": epoch}
+                record |= _train(model, task, optimizer, examples, batch_size, history, report)
+                if held_out:
+                    measured = _measure(model, task, held_out).summary()
+                    record |= {f"validation_{name}": value for name, value in measured.items()}
+                record |= {"learning_rate": optimizer.learning_rate, "seconds": perf_counter() - start}
+                history.records.append(record)
+                report(epoch, record)
+        except KeyboardInterrupt:
+            history.interrupted = True
+    return history
+
+
+def evaluate(
+    model: Module, X: Iterable[Iterable[float]], y: Iterable[Any], loss: Loss | None = None
+) -> dict[str, float]:
+    """Measure a model on examples; nothing is recorded or changed.
+
+    Arguments and errors are as for `fit`.
+
+    Returns:
+        The mean `loss`; for classes the `accuracy` with its counts `correct` and `total`, for numbers the `rmse`.
+
+    >>> from nn.data import same_value
+    >>> from nn.modules import MLP
+    >>> measured = evaluate(MLP(2, [1], seed=0), *same_value(100))
+    >>> measured["correct"] / measured["total"] == measured["accuracy"]
+    True
+    """
+    examples = _examples(X, y)
+    task = _task(model, examples, loss)
+    tally = _measure(model, task, examples)
+    counts = {"correct": tally.correct, "total": tally.total} if task.metric == "accuracy" else {}
+    return tally.summary() | counts
+
+
+def predict(model: Module, X: Iterable[Iterable[float]]) -> list[list[float]]:
+    """Return the model's outputs for each row, as plain numbers; errors as for `fit`.
+
+    >>> from nn.modules import MLP
+    >>> model = MLP(2, [1], init=lambda n_in, n_out, rng: [[1.0, 10.0]])
+    >>> predict(model, [[1, 2], [3, 4]])
+    [[21.0], [43.0]]
+    """
+    with al.no_grad():
+        return [[output.data for output in _outputs(model, row)] for row in _rows(X)]
+
+
+def classify(outputs: Sequence[float], threshold: float = 0.0) -> int:
+    """Return the index of the class that a model's outputs speak for.
+
+    Of several outputs the largest wins, the first of equal ones. A single output is that of class 1: it wins above
+    the threshold, 0 for the logits that `nn.losses` wants, ½ for the output of a sigmoid unit.
+
+    Raises:
+        ValueError: If there is no output.
+
+    >>> classify([0.2, 3.1, -1.0]), classify([-0.3])
+    (1, 0)
+    """
+    if not outputs:
+        raise ValueError("there are no outputs to choose a class by")
+    return int(outputs[0] > threshold) if len(outputs) == 1 else outputs.index(max(outputs))
+
+
+# ---- the examples and what is to be learnt from them ---------------------------------------------------------
+
+
+def _examples(X: Iterable[Iterable[float]], y: Iterable[Any]) -> list[Example]:
+    """Pair rows and targets, checked and as plain numbers."""
+    rows, targets = _rows(X), [_target(i, t) for i, t in enumerate(_items("y", y))]
+    if len(rows) != len(targets):
+        raise ValueError(f"X has {len(rows)} rows and y has {len(targets)} targets; give one target per row")
+    return list(zip(rows, targets, strict=True))
+
+
+def _rows(X: Iterable[Iterable[float]]) -> list[Row]:
+    rows = [_row(i, row) for i, row in enumerate(_items("X", X))]
+    if not rows:
+        raise ValueError("X has no rows; give at least one")
+    for i, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise ValueError(f"row {i} of X has {len(row)} numbers, but row 0 has {len(rows[0])}; want equally many")
+    return rows
+
+
+def _items(what: str, xs: Any) -> list[Any]:
+    if isinstance(xs, (str, bytes, Mapping)) or not isinstance(xs, Iterable):
+        raise TypeError(f"{what} must be a list, one item per example, but {short(xs)} is of type {type(xs).__name__}")
+    return xs.tolist() if hasattr(xs, "tolist") else list(xs)  # of an array, Python's own numbers
+
+
+def _row(i: int, row: Any) -> Row:
+    if isinstance(row, (str, bytes, Mapping)) or not isinstance(row, Iterable):
+        raise TypeError(f"row {i} of X must be a list of numbers, such as [0.5], got {short(row)}")
+    return tuple(_finite(x, f"X[{i}][{j}]") for j, x in enumerate(row))
+
+
+def _target(i: int, target: Any) -> Target:
+    if isinstance(target, Integral):
+        return int(target)
+    if isinstance(target, Iterable) and not isinstance(target, (str, bytes)):
+        return tuple(_finite(x, f"y[{i}][{k}]") for k, x in enumerate(target))
+    return _finite(target, f"y[{i}]")
+
+
+def _finite(x: Any, what: str) -> float:
+    x = number(x, what)
+    if not isfinite(x):
+        raise ValueError(f"{what} is {x}, but training needs finite numbers; leave the example out or mend it")
+    return x
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be learnt: the loss to lower and the metric to report."""
+
+    loss: Loss
+    metric: str
+    threshold: float
+
+
+def _task(model: Module, examples: list[Example], loss: Loss | None) -> _Task:
+    """Choose what was not given, and try the model on a row and the loss on every target before any step."""
+    if not isinstance(model, Module):
+        raise TypeError(f"model must be a Module, such as MLP(2, [8, 1]), got {short(model)}")
+    with recording(), _blaming("X does not fit the model"):
+        outputs = _outputs(model, examples[0][0])
+    gives_probabilities = outputs[0].op in (al.sigmoid, al.TABLE["share"])
+    are_indices = all(isinstance(target, int) for _, target in examples)
+    chosen = ""
+    if loss is None:
+        loss = _usual_loss(are_indices, len(outputs))
+        chosen = f", chosen for {'integers' if are_indices else 'numbers'} (pass loss= for another)"
+    _check_loss(loss, chosen, outputs, examples)
+    if loss in _FROM_LOGITS and gives_probabilities:
+        raise ValueError("the loss wants logits, but the model's outputs are probabilities already; make them linear")
+    if loss in _FOR_CLASSES or (are_indices and loss not in _FOR_NUMBERS):
+        return _Task(loss, "accuracy", 0.5 if gives_probabilities else 0.0)
+    return _Task(loss, "rmse", 0.0)
+
+
+def _usual_loss(are_indices: bool, n_outputs: int) -> Loss:
+    if not are_indices:
+        return losses.mse
+    return losses.cross_entropy if n_outputs > 1 else losses.binary_cross_entropy
+
+
+def _check_loss(loss: Any, chosen: str, outputs: list[al.Value], examples: list[Example]) -> None:
+    if not callable(loss):
+        raise TypeError(f"loss must be a function such as nn.mse, got {short(loss)}")
+    with al.no_grad():
+        for i, (_, target) in enumerate(examples):
+            with _blaming(f"y[{i}] does not fit the loss{chosen}"):
+                result = loss(outputs, target)
+                if not isinstance(result, al.Value):
+                    raise TypeError(f"a loss must give a Value, but it gave {short(result)}")
+
+
+def _held_out(model: Module, validation: Any, task: _Task) -> list[Example]:
+    if validation is None:
+        return []
+    try:
+        X, y = validation
+    except (TypeError, ValueError):
+        raise TypeError(f"validation must be a pair (X, y), got {short(validation)}") from None
+    with _blaming("validation"):
+        examples = _examples(X, y)
+        _task(model, examples, task.loss)
+    return examples
+
+
+def _optimizer(model: Module, optimizer: Optimizer | None) -> Optimizer:
+    if optimizer is None:
+        return Adam(model.parameters(), lr=0.01)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be one such as SGD(model.parameters(), lr=0.1), got {short(optimizer)}")
+    if set(model.parameters()).isdisjoint(optimizer.parameters):
+        raise ValueError("the optimizer has none of the model's parameters; make it from model.parameters()")
+    return optimizer
+
+
+def _outputs(model: Any, row: Row) -> list[al.Value]:
+    outputs = model(row)
+    if not isinstance(outputs, list) or not outputs or not all(isinstance(output, al.Value) for output in outputs):
+        raise TypeError(f"a model must give a list of Values, but {short(model)} gave {short(outputs)}")
+    return outputs
+
+
+@contextmanager
+def _blaming(what: str) -> Iterator[None]:
+    """Say in an error what it is about."""
+    try:
+        yield
+    except TypeError as error:
+        raise TypeError(f"{what}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from error
+
+
+# ---- one pass over the examples ------------------------------------------------------------------------------
+
+
+class _Tally:
+    """The running totals of a pass."""
+
+    def __init__(self, task: _Task) -> None:
+        self.task = task
+        self.total = self.correct = self.numbers = 0
+        self.loss = self.squares = 0.0
+
+    def add(self, outputs: list[al.Value], target: Any, loss: al.Value) -> None:
+        self.total += 1
+        self.loss += loss.data
+        data = [output.data for output in outputs]
+        if self.task.metric == "accuracy":
+            right = target if len(data) > 1 else int(target > 0.5)  # 0 or 1 as well as hinge's -1 or 1
+            self.correct += classify(data, self.task.threshold) == right
+        else:
+            wanted = target if isinstance(target, tuple) else (target,)
+            self.numbers += len(wanted)
+            self.squares += sum((o - t) * (o - t) for o, t in zip(data, wanted, strict=False))
+
+    def summary(self) -> Record:
+        metric = self.correct / self.total if self.task.metric == "accuracy" else sqrt(self.squares / self.numbers)
+        return {"loss": self.loss / self.total, self.task.metric: metric}
+
+
+def _measure(model: Module, task: _Task, examples: list[Example]) -> _Tally:
+    tally = _Tally(task)
+    with al.no_grad():
+        for row, target in examples:
+            outputs = _outputs(model, row)
+            tally.add(outputs, target, task.loss(outputs, target))
+    return tally
+
+
+def _train(
+    model: Module,
+    task: _Task,
+    optimizer: Optimizer,
+    examples: list[Example],
+    batch_size: int,
+    history: History,
+    report: Report,
+) -> _Tally:
+    """Take a step for each mini-batch."""
+    tally = _Tally(task)
+    for batch, first in enumerate(range(0, len(examples), batch_size), 1):
+        each = []
+        for row, target in examples[first : first + batch_size]:
+            outputs = _outputs(model, row)
+            each.append(task.loss(outputs, target))
+            tally.add(outputs, target, each[-1])
+        try:
+            _step(optimizer, al.mean(each))
+        except FloatingPointError as problem:
+            message = f"epoch {len(history) + 1}, batch {batch}: {problem}; the parameters are as before this batch"
+            advice = f"lower the learning rate (now {optimizer.learning_rate:g}) or scale the inputs"
+            raise DivergenceError(f"{message}; {advice}", history) from None
+        report(len(history) + min(first + batch_size, len(examples)) / len(examples), None)
+    return tally
+
+
+def _step(optimizer: Optimizer, loss: al.Value) -> None:
+    """Sweep back from the loss and move the parameters, all of them or, whatever stops it, none."""
+    if not isfinite(loss.data):
+        raise FloatingPointError(f"the loss is {loss.data}")
+    optimizer.zero_grad()
+    loss.backward()
+    before = [w.data for w in optimizer.parameters]
+    try:
+        optimizer.step()
+        for w in optimizer.parameters:
+            if not isfinite(w.data):
+                raise FloatingPointError(f"the step makes {w.name or 'a parameter'} {w.data}, its gradient is {w.grad}")
+    except BaseException:
+        for w, data in zip(optimizer.parameters, before, strict=True):
+            w.data = data
+        raise
+
+
+@contextmanager
+def _relaxed_garbage_collection() -> Iterator[None]:
+    """Look for reference cycles less often: graphs have none, and the search costs a third of the training time."""
+    before = gc.get_threshold()
+    if before[0]:  # 0 is never
+        gc.set_threshold(max(before[0], 100_000), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+# ---- progress ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _reporting(progress: Callable[[Record], object] | bool | None, epochs: int) -> Iterator[Report]:
+    """Give the function to call with the epochs done so far, a fraction, and the record when one is finished."""
+    stream = sys.stdout
+    if callable(progress):
+        yield lambda done, record: record and progress(record)
+    elif progress is not None:
+        yield lambda done, record: None
+    elif stream.isatty() or type(stream).__module__.startswith("ipykernel"):
+        try:
+            yield _Bar(stream, epochs)
+        finally:
+            stream.write("\n")
+    else:
+        yield lambda done, record: record and print(_line(record, epochs), flush=True)

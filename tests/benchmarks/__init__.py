@@ -1,0 +1,1 @@
+"""Measured comparisons with other engines: programs to run, not tests."""
