@@ -22,7 +22,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from reprlib import repr as short
 from typing import Any
@@ -40,9 +40,13 @@ __all__ = ["Drawing", "draw"]
 _FONT = "Helvetica,Arial,sans-serif"
 _PALE = "#6b7280"
 _LINE = "#8b8b87"
-_FILLS = {"leaf": "#e0edfb", "result": "#f5f5f4", "root": "#fdeccb"}
-_BORDERS = {"leaf": "#5b8ec4", "result": _LINE, "root": "#d98e0b"}
-_POSITIVE, _NEGATIVE = "#2b6cb0", "#d1495b"
+_PAPER = {"bgcolor": "white", "charset": "UTF-8", "pad": "0.15"}
+_BLUE, _GREY, _ORANGE = ("#e0edfb", "#5b8ec4"), ("#f5f5f4", _LINE), ("#fdeccb", "#d98e0b")  # fill and border
+_STYLES = {
+    "leaf": _BLUE, "result": _GREY, "root": _ORANGE,
+    "input": _BLUE, "hidden": _GREY, "output": _ORANGE,
+}  # fmt: skip
+_POSITIVE, _NEGATIVE, _NO_NUMBER = "#2b6cb0", "#d1495b", _NO_NUMBER
 
 
 def draw(
@@ -87,15 +91,19 @@ def draw(
     """
     if isinstance(value_or_model, (MLP, Layer, Neuron)):
         if partials or orientation != "LR":
-            raise ValueError("partials= and orientation= are for the graph of a Value; a network takes inputs=, outputs=")
-        return _draw_network(_layers(value_or_model), inputs, outputs)
+            raise ValueError(
+                "partials= and orientation= are for the graph of a Value; a network takes inputs=, outputs="
+            )
+        return _draw_network(value_or_model, inputs, outputs)
     if inputs is not None or outputs is not None:
         raise ValueError("inputs= and outputs= name the units of a network; give a Value a name when you make it")
     if orientation not in ("LR", "TB"):
         raise ValueError(f'orientation must be "LR" or "TB", not {short(orientation)}')
     roots = [value_or_model] if isinstance(value_or_model, Value) else value_or_model
     if not isinstance(roots, (list, tuple)) or not all(isinstance(root, Value) for root in roots):
-        raise TypeError(f"draw takes a Value, a list of Values, a Neuron, a Layer or an MLP, not {short(value_or_model)}")
+        raise TypeError(
+            f"draw takes a Value, a list of Values, a Neuron, a Layer or an MLP, not {short(value_or_model)}"
+        )
     if not roots:
         raise ValueError("there is nothing to draw: the list of Values is empty")
     return _draw_graph(roots, partials, orientation, limit)
@@ -207,18 +215,19 @@ _NOISE = re.compile(r"Fontconfig |.*layout may take a long time")
 def _lay_out(dot: str, form: str) -> bytes:
     """Lay out with the Graphviz inside pygraphviz, or with `dot` on PATH."""
     try:
-        import pygraphviz
+        from pygraphviz import AGraph
     except ImportError:
         if shutil.which("dot") is None:
             raise ImportError(
                 "drawing needs Graphviz: `pip install pygraphviz`, which brings it along, or install Graphviz itself, "
                 "so that its command `dot` is on PATH"
             ) from None
-        with _complaints_as_warnings():
-            return graphviz.pipe("dot", form, dot.encode())
+        AGraph = None
     with _complaints_as_warnings():
-        laid_out: bytes = pygraphviz.AGraph(string=dot).draw(format=form, prog="dot")
-        return laid_out
+        drawn = (
+            graphviz.pipe("dot", form, dot.encode()) if AGraph is None else AGraph(string=dot).draw(None, form, "dot")
+        )
+    return bytes(drawn)
 
 
 @contextlib.contextmanager
@@ -326,7 +335,9 @@ def nodes_and_edges(order: Sequence[Value], roots: Collection[Value]) -> tuple[l
     index = {value: i for i, value in enumerate(order)}
     swept = any(value.grad != 0.0 for value in order)
     nodes = [
-        Node(f"node-{i}", value.name or "", _operation(value), value.data, value.grad if swept else None, value in roots)
+        Node(
+            f"node-{i}", value.name or "", _operation(value), value.data, value.grad if swept else None, value in roots
+        )
         for i, value in enumerate(order)
     ]
     edges = [
@@ -346,7 +357,7 @@ def _operation(value: Value) -> str:
         return op.symbol
     names = _operand_names(op)
     shown = [name if _is_variable(x) else _constants(x) for name, x in zip(names, value.operands, strict=True)]
-    if op.symbol.isidentifier():
+    if op.symbol.isascii() and op.symbol.isidentifier():
         return op.symbol + (shown[0] if op.arity == 1 else f"({', '.join(shown)})")
     if op.arity == 1:
         return f"{op.symbol} {shown[0]}"
@@ -383,20 +394,27 @@ def _constants(operand: Any) -> str:
 
 def _graph_dot(nodes: Sequence[Node], edges: Sequence[Edge], partials: bool, orientation: str) -> str:
     graph = graphviz.Digraph(
-        graph_attr={"rankdir": orientation, "nodesep": "0.2", "ranksep": "0.45", **_PAGE},
-        node_attr={"shape": "box", "fontname": _FONT, "fontsize": "11", "margin": "0.08,0.04", "width": "0", "height": "0"},
+        graph_attr={"rankdir": orientation, "nodesep": "0.2", "ordering": "in", "ranksep": "0.45", **_PAPER},
+        node_attr={
+            "shape": "box",
+            "fontname": _FONT,
+            "fontsize": "11",
+            "margin": "0.08,0.04",
+            "width": "0",
+            "height": "0",
+        },
         edge_attr={"color": _LINE, "arrowsize": "0.6", "fontname": _FONT, "fontsize": "9", "fontcolor": _PALE},
     )
     for node in nodes:
-        kind = "root" if node.is_root else "result" if node.operation else "leaf"
+        fill, border = _STYLES["root" if node.is_root else "result" if node.operation else "leaf"]
         graph.node(
             node.id,
             id=node.id,
             label=_box(node),
             tooltip=_tooltip(node.name, node.operation, f"data {node.data!r}", f"grad {_or_dash(node.grad)}"),
             style="filled" if node.operation else "rounded,filled",
-            fillcolor=_FILLS[kind],
-            color=_BORDERS[kind],
+            fillcolor=fill,
+            color=border,
             penwidth="2" if node.is_root else "1",
         )
     by_id = {node.id: node for node in nodes}
@@ -406,10 +424,6 @@ def _graph_dot(nodes: Sequence[Node], edges: Sequence[Edge], partials: bool, ori
         attributes = {"label": f" {edge.partial:.4g} ", "labeltooltip": tooltip} if partials else {}
         graph.edge(edge.operand, edge.result, id=edge.id, tooltip=tooltip, **attributes)
     return str(graph.source)
-
-
-# charset comes first: pygraphviz reads the first thing that looks like one, and a name may.
-_PAGE = {"bgcolor": "white", "charset": "UTF-8", "pad": "0.15"}
 
 
 def _box(node: Node) -> str:
@@ -427,7 +441,6 @@ def _box(node: Node) -> str:
 
 _ROW, _RADIUS = 38.0, 15.0  # points
 _MOST, _FIRST = 16, 6  # of a layer of more than 16 units, the first six and the last are drawn
-_KINDS = {"input": "leaf", "hidden": "result", "output": "root"}
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -462,6 +475,11 @@ class Column:
         return list(range(self.size)) if self.size <= _MOST else [*range(_FIRST), None, self.size - 1]
 
     @property
+    def units(self) -> list[int]:
+        """The indices of the units that are drawn."""
+        return [unit for unit in self.rows if unit is not None]
+
+    @property
     def top(self) -> float:
         """How high the first row is, in points; the middle of every column is at 0."""
         return (len(self.rows) - 1) / 2 * _ROW
@@ -481,9 +499,7 @@ def _draw_network(model: MLP | Layer | Neuron, inputs: Sequence[str] | None, out
     return Drawing(_network_dot(columns), summary)
 
 
-def _columns(
-    model: MLP | Layer | Neuron, inputs: Sequence[str] | None, outputs: Sequence[str] | None
-) -> list[Column]:
+def _columns(model: MLP | Layer | Neuron, inputs: Sequence[str] | None, outputs: Sequence[str] | None) -> list[Column]:
     """Return what is drawn of a network: all that DOT is written from."""
     layers = _layers(model)
     sizes = [len(layers[0][0][0].w), *(len(neurons) for neurons, _ in layers)]
@@ -519,24 +535,98 @@ def _names(what: str, names: Sequence[str] | None, wanted: int) -> Sequence[str]
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(n, str) for n in names):
         raise TypeError(f"{what}= takes a list of texts, one per {what[:-1]} unit, not {short(names)}")
     if len(names) != wanted:
-        raise ValueError(f"the network has {_counted(wanted, what[:-1])}, but {what}= has {_counted(len(names), 'name')}")
+        raise ValueError(
+            f"the network has {_counted(wanted, what[:-1])}, but {what}= has {_counted(len(names), 'name')}"
+        )
     return names
 
 
 def _network_dot(columns: Sequence[Column]) -> str:
-    parameters = [p for column in columns for neuron in column.neurons for p in (*neuron.w, neuron.b)]
-    swept = any(p.grad != 0.0 for p in parameters)
-    largest = max((abs(w.data) for column in columns for n in column.neurons for w in n.w if math.isfinite(w.data)), default=0.0)
     graph = graphviz.Digraph(
-        graph_attr={"layout": "nop", "splines": "line", "outputorder": "edgesfirst", **_PAGE},
-        node_attr={"fontname": _FONT, "fontsize": "11", "shape": "plain"},
+        graph_attr={"layout": "nop", "splines": "line", "outputorder": "edgesfirst", **_PAPER},
+        node_attr={"style": "filled", "fillcolor": "white", "fontname": _FONT, "fontsize": "11"},
         edge_attr={"arrowhead": "none"},
     )
-    height = max(column.top for column in columns)
+    neurons = [neuron for column in columns for neuron in column.neurons]
+    swept = any(p.grad != 0.0 for neuron in neurons for p in (*neuron.w, neuron.b))
+    largest = max((abs(w.data) for neuron in neurons for w in neuron.w if math.isfinite(w.data)), default=0.0)
+
+    def told(parameter: Value) -> str:
+        grad = _or_dash(parameter.grad if swept else None)
+        return f"{parameter.name or 'parameter'} = {parameter.data!r}, grad {grad}"
+
+    top = max(column.top for column in columns)
     for column in columns:
-        _add_caption(graph, column, height + 42)
-        _add_units(graph, column, swept)
+        _add_note(graph, f"{column.kind} units", f"{column.size:,} {column.activation}", column.x, top + 42)
+        for row, unit in enumerate(column.rows):
+            y = column.top - row * _ROW
+            if unit is None:
+                left_out = f"{column.size - len(column.rows) + 1:,} more"
+                _add_note(graph, "⋮", left_out, column.x, y)
+                continue
+            bias = [column.activation, told(column.neurons[unit].b)] if column.neurons else []
+            _add_unit(graph, column, unit, y, bias)
     for before, column in pairwise(columns):
-        _add_weights(graph, before, column, largest, swept)
-    _add_legend(graph, columns[-1].x / 2, -height - 36, largest)
+        for k, i in product(column.units, before.units):
+            w = column.neurons[k].w[i]
+            graph.edge(
+                before.id(i),
+                column.id(k),
+                id=f"edge-{column.first + k}-{i}",
+                tooltip=_tooltip(f"from {before.label(i)} to {column.label(k)}", told(w)),
+                **_stroke(w.data, largest),
+            )
+    _add_note(graph, _LEGEND, f"the widest line: |w| = {largest:.3g}", columns[-1].x / 2, -top - 42)
     return str(graph.source)
+
+
+_LEGEND = f'<font color="{_POSITIVE}">w &gt; 0</font>    <font color="{_NEGATIVE}">w &lt; 0</font>'
+
+
+def _add_unit(graph: Any, column: Column, unit: int, y: float, bias: Sequence[str]) -> None:
+    """Add a circle and, away from the lines, what the unit stands for: left of inputs, right of outputs."""
+    name = column.names[unit] if column.names else ""
+    fill, border = _STYLES[column.kind]
+    graph.node(
+        column.id(unit),
+        id=column.id(unit),
+        label=column.label(unit),
+        tooltip=_tooltip(column.label(unit), name, *bias),
+        pos=f"{column.x:g},{y:g}",
+        shape="circle",
+        fixedsize="true",
+        width=f"{2 * _RADIUS / 72:.3f}",
+        fillcolor=fill,
+        color=border,
+    )
+    if name:
+        text = _printable(name, 24)
+        # A box at least as wide as the text will be, so that the text can lean on the side of the circle.
+        width = sum(11.0 if c.isupper() or unicodedata.east_asian_width(c) in "WF" else 8.8 for c in text)
+        side, lean = (-1, r"\r") if column.kind == "input" else (1, r"\l")
+        graph.node(
+            f"name-{column.first + unit}",
+            label=graphviz.nohtml(text.replace("&", "&amp;").replace("\\", r"\\") + lean),
+            tooltip=_tooltip(name),
+            pos=f"{column.x + side * (_RADIUS + 5 + width / 2):g},{y:g}",
+            shape="none",
+            margin="0",
+            fixedsize="shape",
+            width=f"{width / 72:.3f}",
+            height="0.2",
+        )
+
+
+def _add_note(graph: Any, text: str, small: str, x: float, y: float) -> None:
+    """Add two lines of text, the second small and pale."""
+    second = f'<font point-size="9" color="{_PALE}">{small}</font>'
+    rows = "".join(f"<tr><td>{line}</td></tr>" for line in (text, second))
+    label = f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="1">{rows}</table>>'
+    graph.node(f"note {x:g} {y:g}", label=label, tooltip=_tooltip(small), pos=f"{x:g},{y:g}", shape="plain")
+
+
+def _stroke(weight: float, largest: float) -> dict[str, str]:
+    """Return colour and width of a line; a weight of 0 is a hair, one that is no number a black line."""
+    share = abs(weight) / largest if largest and math.isfinite(weight) else float(weight != 0.0)
+    colour = _POSITIVE if weight > 0.0 else _NEGATIVE if weight < 0.0 else _LINE if weight == 0.0 else _NO_NUMBER
+    return {"color": f"{colour}b0", "penwidth": f"{0.25 + 2.5 * share:.2f}"}

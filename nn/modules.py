@@ -313,10 +313,13 @@ def _initial_weights(
         init = he if activation in _RELU_LIKE else xavier
     if not callable(init):
         raise TypeError(f"init must be a function such as nn.init.he, got {short(init)}")
-    rows = [list(row) for row in init(n_in, n_out, rng)]
-    if len(rows) != n_out or any(len(row) != n_in for row in rows):
-        found = f"{len(rows)} rows of {' or '.join(map(str, sorted({len(row) for row in rows})))}"
-        raise ValueError(f"init must give {n_out} rows of {n_in} weights, got {found}")
+    rows = init(n_in, n_out, rng)
+    try:
+        lengths = [len(row) for row in rows]
+    except TypeError:
+        lengths = []
+    if lengths != [n_in] * n_out:
+        raise ValueError(f"init must give a list of {n_out} rows of {n_in} weights each, got {short(rows)}")
     return rows
 
 

@@ -7,25 +7,26 @@ all the gradients, and the optimiser moves the parameters against them.
 import csv
 import gc
 import io
-import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 from numbers import Integral
 from os import PathLike
-from random import Random
 from reprlib import repr as short
+from shutil import get_terminal_size
 from time import perf_counter
-from typing import Any
+from typing import Any, TextIO
 
 import autograd_lite as al
 from autograd_lite.op import number
 from autograd_lite.value import recording
 
 from . import losses
+from .data import _integer
 from .files import write_atomically
+from .init import generator
 from .modules import Module
 from .optim import Adam, Optimizer
 
@@ -33,8 +34,11 @@ __all__ = ["DivergenceError", "History", "classify", "evaluate", "fit", "predict
 
 Record = dict[str, float]
 Row = tuple[float, ...]
-Target = int | float | Row
+Target = int | float | tuple[float, ...]  # the index of a class, a number, or a number per output
+Example = tuple[Row, Target]
 Loss = Callable[[list[al.Value], Any], al.Value]
+Progress = Callable[[Record], object] | bool | None
+Report = Callable[[float, Record | None], object]
 
 _FOR_NUMBERS = (losses.half_sse, losses.mse, losses.mae, losses.huber)
 _FOR_CLASSES = (losses.hinge, losses.binary_cross_entropy, losses.cross_entropy)
@@ -49,7 +53,7 @@ class History:
         metric: "accuracy" for classes, "rmse" (root-mean-square error) for numbers.
         validated: Whether the records have `validation_loss` and the metric's `validation_` column.
         records: The records, each a dict with `epoch` (from 1), `loss`, the metric, their `validation_`
-            counterparts, `learning_rate` (at the end of the epoch) and `seconds`.
+            counterparts, `learning_rate` (of the epoch's first step) and `seconds`.
         interrupted: Whether Ctrl-C ended the training before its last epoch.
 
     >>> history = History("accuracy", records=[{"epoch": 1, "loss": 0.5, "accuracy": 0.75}])
@@ -58,7 +62,7 @@ class History:
     >>> len(history)
     1
     >>> history
-    History(1 epoch: loss 0.5, accuracy 0.750)
+    History(1 epoch: loss 0.5000, accuracy 0.750)
     """
 
     metric: str
@@ -90,7 +94,7 @@ class History:
 
     def __repr__(self) -> str:
         count = f"{len(self)} epoch" + "s" * (len(self) != 1)
-        measured = f": {_measured(self.records[-1], ', ')}" if self.records else ""
+        measured = f": {', '.join(_measured(self.records[-1]))}" if self.records else ""
         return f"History({count}{measured}{', interrupted' * self.interrupted})"
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -143,7 +147,7 @@ def fit(
     batch_size: int = 32,
     validation: Iterable[Any] | None = None,
     seed: int = 0,
-    progress: Callable[[Record], object] | bool | None = None,
+    progress: Progress = None,
 ) -> History:
     """Train a model on examples, in mini-batches that are shuffled anew each epoch.
 
@@ -197,12 +201,13 @@ def fit(
             for epoch in range(1, epochs + 1):
                 start = perf_counter()
                 rng.shuffle(examples)
-                record: Record = {"epoch": epoch}
-                record |= _train(model, task, optimizer, examples, batch_size, history, report)
+                learning_rate = optimizer.learning_rate
+                tally = _train(model, task, optimizer, examples, batch_size, history, report)
+                record: Record = {"epoch": epoch, **tally.summary()}
                 if held_out:
                     measured = _measure(model, task, held_out).summary()
-                    record |= {f"validation_{name}": value for name, value in measured.items()}
-                record |= {"learning_rate": optimizer.learning_rate, "seconds": perf_counter() - start}
+                    record |= {f"validation_{name}": x for name, x in measured.items()}
+                record |= {"learning_rate": learning_rate, "seconds": perf_counter() - start}
                 history.records.append(record)
                 report(epoch, record)
         except KeyboardInterrupt:
@@ -298,16 +303,18 @@ def _row(i: int, row: Any) -> Row:
 def _target(i: int, target: Any) -> Target:
     if isinstance(target, Integral):
         return int(target)
-    if isinstance(target, Iterable) and not isinstance(target, (str, bytes)):
+    if isinstance(target, str):
+        raise TypeError(f"y[{i}] is the text {short(target)}; give the index of its class, counted from 0")
+    if isinstance(target, Iterable):
         return tuple(_finite(x, f"y[{i}][{k}]") for k, x in enumerate(target))
     return _finite(target, f"y[{i}]")
 
 
 def _finite(x: Any, what: str) -> float:
-    x = number(x, what)
-    if not isfinite(x):
-        raise ValueError(f"{what} is {x}, but training needs finite numbers; leave the example out or mend it")
-    return x
+    finite = number(x, what)
+    if not isfinite(finite):
+        raise ValueError(f"{what} is {finite}, but a model needs finite numbers; mend the example or leave it out")
+    return finite
 
 
 @dataclass(frozen=True)
@@ -330,7 +337,11 @@ def _task(model: Module, examples: list[Example], loss: Loss | None) -> _Task:
     chosen = ""
     if loss is None:
         loss = _usual_loss(are_indices, len(outputs))
-        chosen = f", chosen for {'integers' if are_indices else 'numbers'} (pass loss= for another)"
+        chosen = ", chosen because " + (
+            "the targets are integers (for n > 2 classes give the model n outputs, to predict numbers pass loss=mse)"
+            if are_indices
+            else "the targets are not all integers (for classes, give their indices)"
+        )
     _check_loss(loss, chosen, outputs, examples)
     if loss in _FROM_LOGITS and gives_probabilities:
         raise ValueError("the loss wants logits, but the model's outputs are probabilities already; make them linear")
@@ -481,7 +492,7 @@ def _step(optimizer: Optimizer, loss: al.Value) -> None:
 
 @contextmanager
 def _relaxed_garbage_collection() -> Iterator[None]:
-    """Look for reference cycles less often: graphs have none, and the search costs a third of the training time."""
+    """Look for reference cycles less often: graphs have none, and the search costs a tenth of the time and more."""
     before = gc.get_threshold()
     if before[0]:  # 0 is never
         gc.set_threshold(max(before[0], 100_000), *before[1:])
@@ -495,17 +506,80 @@ def _relaxed_garbage_collection() -> Iterator[None]:
 
 
 @contextmanager
-def _reporting(progress: Callable[[Record], object] | bool | None, epochs: int) -> Iterator[Report]:
-    """Give the function to call with the epochs done so far, a fraction, and the record when one is finished."""
+def _reporting(progress: Progress, epochs: int) -> Iterator[Report]:
+    """Give the function that takes the epochs done so far, a fraction, and the record of one just finished."""
     stream = sys.stdout
     if callable(progress):
-        yield lambda done, record: record and progress(record)
-    elif progress is not None:
+        yield lambda done, record: progress(record) if record else None
+    elif progress is False:
         yield lambda done, record: None
-    elif stream.isatty() or type(stream).__module__.startswith("ipykernel"):
+    elif progress not in (None, True):
+        raise TypeError(f"progress must be None, False or a function of a record, got {short(progress)}")
+    elif type(stream).__module__.startswith("ipykernel"):
+        yield _Bar(_notebook_line(), epochs)
+    elif stream is not None and stream.isatty():
         try:
-            yield _Bar(stream, epochs)
+            yield _Bar(_terminal_line(stream), epochs)
         finally:
             stream.write("\n")
     else:
-        yield lambda done, record: record and print(_line(record, epochs), flush=True)
+        yield lambda done, record: _print_line(record, epochs) if record else None
+
+
+def _print_line(record: Record, epochs: int) -> None:
+    print(f"epoch {record['epoch']:{len(str(epochs))}}/{epochs}", *_measured(record), sep="  ", flush=True)
+
+
+def _terminal_line(stream: TextIO) -> Callable[[str], object]:
+    """Give the function that rewrites the last line of a terminal."""
+    width = 0
+
+    def rewrite(line: str) -> None:
+        nonlocal width
+        line = line[: get_terminal_size().columns - 1]  # what wraps can't be rewritten
+        stream.write("\r" + line.ljust(width))
+        stream.flush()
+        width = len(line)
+
+    return rewrite
+
+
+def _notebook_line() -> Callable[[str], object]:
+    """Give the function that rewrites one output of a notebook's cell, so that the notebook keeps only the last."""
+    from IPython.display import display  # only here: a notebook has it
+
+    handle = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+    return lambda line: handle.update({"text/plain": line}, raw=True)
+
+
+class _Bar:
+    """A line that is rewritten as training goes on, at most ten times a second."""
+
+    def __init__(self, rewrite: Callable[[str], object], epochs: int) -> None:
+        self.rewrite = rewrite
+        self.epochs = epochs
+        self.start = perf_counter()
+        self.drawn = -inf
+        self.measured = ""
+
+    def __call__(self, done: float, record: Record | None) -> None:
+        now = perf_counter()
+        if record is None and now - self.drawn < 0.1:
+            return
+        self.drawn = now
+        if record is not None:
+            first, *_, last = _measured(record)
+            self.measured = f"  {first}  {last}"
+        epoch = min(int(done) + 1, self.epochs)
+        bar = f"epoch {epoch}/{self.epochs} [{'#' * int(10 * done / self.epochs):.<10}]"
+        minutes, seconds = divmod(round((now - self.start) * (self.epochs - done) / done), 60)
+        left = f" {minutes}:{seconds:02} left" if done < self.epochs else ""
+        self.rewrite(bar + left + self.measured)
+
+
+def _measured(record: Record) -> list[str]:
+    """Say what was measured in an epoch: the loss first, the most telling metric last."""
+    numbers = {name: x for name, x in record.items() if name not in ("epoch", "learning_rate", "seconds")}
+    return [
+        f"{name.replace('_', ' ')} {x:{'.3f' if name.endswith('accuracy') else '#.4g'}}" for name, x in numbers.items()
+    ]
