@@ -169,6 +169,12 @@ class Op:
             return _from_table, (self.name,)
         raise TypeError(f"{self.name} is not in the table, and its rules are code: it can't be pickled")
 
+    def __copy__(self) -> Op:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Op:
+        return self  # a declaration, as a function is
+
     def _bind(self, operands: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
         given = dict(zip(self._names, operands, strict=False))
         unknown = [name for name in named if name not in self._names]

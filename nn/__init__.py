@@ -1,1 +1,23 @@
-"""Placeholder."""
+"""Neural networks on autograd_lite: modules, losses, optimisers, training, data, and pictures of all of it.
+
+>>> import autograd_lite as al
+>>> import nn
+>>> X, y = nn.data.same_value()
+>>> model = nn.MLP(2, [4, 1], activation=al.tanh, seed=0)
+>>> history = nn.fit(model, X, y, optimizer=nn.Adam(model.parameters(), lr=0.1), epochs=100, progress=False)
+>>> nn.evaluate(model, X, y)["accuracy"]
+1.0
+"""
+
+from . import data, init, losses, optim
+from .drawing import Drawing, draw
+from .modules import MLP, Layer, Module, Neuron
+from .optim import SGD, Adam, AdamW, RMSprop
+from .persistence import load, save
+from .plotting import plot_boundary, plot_history
+from .training import History, evaluate, fit, predict
+
+__all__ = [
+    "MLP", "SGD", "Adam", "AdamW", "Drawing", "History", "Layer", "Module", "Neuron", "RMSprop", "data", "draw",
+    "evaluate", "fit", "init", "load", "losses", "optim", "plot_boundary", "plot_history", "predict", "save",
+]  # fmt: skip

@@ -31,6 +31,7 @@ import graphviz
 
 import autograd_lite as al
 from autograd_lite import Value
+from autograd_lite.op import number
 
 from .files import write_atomically
 from .modules import MLP, Layer, Neuron, _name
@@ -40,13 +41,15 @@ __all__ = ["Drawing", "draw"]
 _FONT = "Helvetica,Arial,sans-serif"
 _PALE = "#6b7280"
 _LINE = "#8b8b87"
+_TEXT = {"fontname": _FONT, "fontsize": "11"}
+_SMALL_TEXT = {"fontname": _FONT, "fontsize": "9", "fontcolor": _PALE}
 _PAPER = {"bgcolor": "white", "charset": "UTF-8", "pad": "0.15"}
 _BLUE, _GREY, _ORANGE = ("#e0edfb", "#5b8ec4"), ("#f5f5f4", _LINE), ("#fdeccb", "#d98e0b")  # fill and border
 _STYLES = {
     "leaf": _BLUE, "result": _GREY, "root": _ORANGE,
     "input": _BLUE, "hidden": _GREY, "output": _ORANGE,
 }  # fmt: skip
-_POSITIVE, _NEGATIVE, _NO_NUMBER = "#2b6cb0", "#d1495b", _NO_NUMBER
+_POSITIVE, _NEGATIVE, _NO_NUMBER = "#2b6cb0", "#d1495b", "#000000"
 
 
 def draw(
@@ -106,7 +109,7 @@ def draw(
         )
     if not roots:
         raise ValueError("there is nothing to draw: the list of Values is empty")
-    return _draw_graph(roots, partials, orientation, limit)
+    return _draw_graph(roots, partials, orientation, number(limit, "limit="))
 
 
 # ---- what a drawing is ----------------------------------------------------------------------------------------
@@ -217,28 +220,28 @@ def _lay_out(dot: str, form: str) -> bytes:
     try:
         from pygraphviz import AGraph
     except ImportError:
-        if shutil.which("dot") is None:
-            raise ImportError(
-                "drawing needs Graphviz: `pip install pygraphviz`, which brings it along, or install Graphviz itself, "
-                "so that its command `dot` is on PATH"
-            ) from None
         AGraph = None
-    with _complaints_as_warnings():
-        drawn = (
-            graphviz.pipe("dot", form, dot.encode()) if AGraph is None else AGraph(string=dot).draw(None, form, "dot")
+    if AGraph is None and shutil.which("dot") is None:
+        raise ImportError(
+            "drawing needs Graphviz: `pip install pygraphviz`, which brings it along, or install Graphviz itself, "
+            "so that its command `dot` is on PATH"
         )
-    return bytes(drawn)
+    with _complaints_as_warnings():
+        if AGraph is None:
+            return bytes(graphviz.pipe("dot", form, dot.encode()))
+        return bytes(AGraph(string=dot).draw(format=form, prog="dot"))
 
 
 @contextlib.contextmanager
 def _complaints_as_warnings() -> Iterator[None]:
     """Turn what Graphviz writes to the standard error into one warning, and keep quiet about fontconfig's."""
-    with _one_at_a_time, tempfile.TemporaryFile() as caught, io.StringIO() as by_python:
+    with _one_at_a_time, tempfile.TemporaryFile() as caught:
         try:
             stderr = os.dup(2)
         except OSError:  # a process without a standard error
             yield
             return
+        by_python = io.StringIO()  # never closed: another thread may have got hold of it
         try:
             os.dup2(caught.fileno(), 2)
             with contextlib.redirect_stderr(by_python):
@@ -282,7 +285,8 @@ def _visible(text: str, longest: int = 24) -> str:
 def _tooltip(*lines: str) -> str:
     """Return the lines as a tooltip, in which Graphviz undoes escapes twice, and knows HTML's entities."""
     text = "\n".join(_printable(line, 200) for line in lines if line)
-    return graphviz.nohtml(text.replace("&", "&amp;").replace("\\", r"\\\\"))
+    tooltip: str = graphviz.nohtml(text.replace("&", "&amp;").replace("\\", r"\\\\"))
+    return tooltip
 
 
 def _or_dash(grad: float | None, spec: str = "") -> str:
@@ -321,13 +325,13 @@ class Edge:
 def _draw_graph(roots: Sequence[Value], partials: bool, orientation: str, limit: float) -> Drawing:
     order = al.topological_order(*roots)
     n_edges = sum(len(value.parents) for value in order)
-    summary = f"computation graph: {_counted(len(order), 'node')}, {_counted(n_edges, 'edge')}"
+    size = f"{_counted(len(order), 'node')}, {_counted(n_edges, 'edge')}"
     if len(order) + n_edges > limit:
         raise ValueError(
-            f"this {summary}, together {len(order) + n_edges:,}, is beyond the limit of {limit:,} for a picture that "
-            "can be read; draw a part of it (one example, one Value inside it), or raise limit="
+            f"this graph is too large to be read, and slow to lay out ({size}; the limit is {limit:,.0f} together); "
+            "draw a part of it (one example, one Value inside it), or raise limit="
         )
-    return Drawing(_graph_dot(*nodes_and_edges(order, set(roots)), partials, orientation), summary)
+    return Drawing(_graph_dot(*nodes_and_edges(order, set(roots)), partials, orientation), f"computation graph: {size}")
 
 
 def nodes_and_edges(order: Sequence[Value], roots: Collection[Value]) -> tuple[list[Node], list[Edge]]:
@@ -395,15 +399,8 @@ def _constants(operand: Any) -> str:
 def _graph_dot(nodes: Sequence[Node], edges: Sequence[Edge], partials: bool, orientation: str) -> str:
     graph = graphviz.Digraph(
         graph_attr={"rankdir": orientation, "nodesep": "0.2", "ordering": "in", "ranksep": "0.45", **_PAPER},
-        node_attr={
-            "shape": "box",
-            "fontname": _FONT,
-            "fontsize": "11",
-            "margin": "0.08,0.04",
-            "width": "0",
-            "height": "0",
-        },
-        edge_attr={"color": _LINE, "arrowsize": "0.6", "fontname": _FONT, "fontsize": "9", "fontcolor": _PALE},
+        node_attr={"shape": "box", "margin": "0.08,0.04", "width": "0", "height": "0", **_TEXT},
+        edge_attr={"color": _LINE, "arrowsize": "0.6", **_SMALL_TEXT},
     )
     for node in nodes:
         fill, border = _STYLES["root" if node.is_root else "result" if node.operation else "leaf"]
@@ -417,12 +414,11 @@ def _graph_dot(nodes: Sequence[Node], edges: Sequence[Edge], partials: bool, ori
             color=border,
             penwidth="2" if node.is_root else "1",
         )
-    by_id = {node.id: node for node in nodes}
+    called = {node.id: _printable(node.name, 60) or f"({_printable(node.operation, 60) or 'leaf'})" for node in nodes}
     for edge in edges:
-        operand, result = (by_id[end].name or by_id[end].operation or "operand" for end in (edge.operand, edge.result))
-        tooltip = _tooltip(f"∂({_printable(result, 90)})/∂({_printable(operand, 90)})", f"{edge.partial!r}")
-        attributes = {"label": f" {edge.partial:.4g} ", "labeltooltip": tooltip} if partials else {}
-        graph.edge(edge.operand, edge.result, id=edge.id, tooltip=tooltip, **attributes)
+        tooltip = _tooltip(f"∂{called[edge.result]}/∂{called[edge.operand]} = {edge.partial!r}")
+        label = {"label": f" {edge.partial:.4g} ", "labeltooltip": tooltip} if partials else {}
+        graph.edge(edge.operand, edge.result, id=edge.id, tooltip=tooltip, **label)
     return str(graph.source)
 
 
@@ -505,18 +501,12 @@ def _columns(model: MLP | Layer | Neuron, inputs: Sequence[str] | None, outputs:
     sizes = [len(layers[0][0][0].w), *(len(neurons) for neurons, _ in layers)]
     distance = min(110.0 + 4.0 * max(sizes), 170.0)
     hidden = ["h"] if len(layers) == 2 else [f"h{n}".translate(_SUPERSCRIPTS) for n in range(1, len(layers))]
+    kinds = ["input", *["hidden"] * len(hidden), "output"]
+    names = {"input": _names("inputs", inputs, sizes[0]), "output": _names("outputs", outputs, sizes[-1]), "hidden": ()}
+    parts = zip(kinds, ["x", *hidden, "o"], [((), ""), *layers], sizes, strict=True)
     return [
-        Column(kind, symbol, neurons, activation, names, size, sum(sizes[:n]), n * distance)
-        for n, (kind, symbol, (neurons, activation), names, size) in enumerate(
-            zip(
-                ["input", *["hidden"] * len(hidden), "output"],
-                ["x", *hidden, "o"],
-                [((), ""), *layers],
-                [_names("inputs", inputs, sizes[0]), *[()] * len(hidden), _names("outputs", outputs, sizes[-1])],
-                sizes,
-                strict=True,
-            )
-        )
+        Column(kind, symbol, neurons, activation, names[kind], size, sum(sizes[:n]), n * distance)
+        for n, (kind, symbol, (neurons, activation), size) in enumerate(parts)
     ]
 
 
@@ -544,28 +534,21 @@ def _names(what: str, names: Sequence[str] | None, wanted: int) -> Sequence[str]
 def _network_dot(columns: Sequence[Column]) -> str:
     graph = graphviz.Digraph(
         graph_attr={"layout": "nop", "splines": "line", "outputorder": "edgesfirst", **_PAPER},
-        node_attr={"style": "filled", "fillcolor": "white", "fontname": _FONT, "fontsize": "11"},
+        node_attr={"style": "filled", "fillcolor": "white", **_TEXT},
         edge_attr={"arrowhead": "none"},
     )
     neurons = [neuron for column in columns for neuron in column.neurons]
     swept = any(p.grad != 0.0 for neuron in neurons for p in (*neuron.w, neuron.b))
     largest = max((abs(w.data) for neuron in neurons for w in neuron.w if math.isfinite(w.data)), default=0.0)
-
-    def told(parameter: Value) -> str:
-        grad = _or_dash(parameter.grad if swept else None)
-        return f"{parameter.name or 'parameter'} = {parameter.data!r}, grad {grad}"
-
     top = max(column.top for column in columns)
     for column in columns:
         _add_note(graph, f"{column.kind} units", f"{column.size:,} {column.activation}", column.x, top + 42)
         for row, unit in enumerate(column.rows):
             y = column.top - row * _ROW
             if unit is None:
-                left_out = f"{column.size - len(column.rows) + 1:,} more"
-                _add_note(graph, "⋮", left_out, column.x, y)
-                continue
-            bias = [column.activation, told(column.neurons[unit].b)] if column.neurons else []
-            _add_unit(graph, column, unit, y, bias)
+                _add_note(graph, "⋮", f"{column.size - len(column.units):,} more", column.x, y)
+            else:
+                _add_unit(graph, column, unit, y, swept)
     for before, column in pairwise(columns):
         for k, i in product(column.units, before.units):
             w = column.neurons[k].w[i]
@@ -573,26 +556,28 @@ def _network_dot(columns: Sequence[Column]) -> str:
                 before.id(i),
                 column.id(k),
                 id=f"edge-{column.first + k}-{i}",
-                tooltip=_tooltip(f"from {before.label(i)} to {column.label(k)}", told(w)),
+                tooltip=_tooltip(f"from {before.label(i)} to {column.label(k)}", _parameter(w, swept)),
                 **_stroke(w.data, largest),
             )
-    _add_note(graph, _LEGEND, f"the widest line: |w| = {largest:.3g}", columns[-1].x / 2, -top - 42)
+    signs = f'<font color="{_POSITIVE}">w &gt; 0</font>    <font color="{_NEGATIVE}">w &lt; 0</font>'
+    _add_note(graph, signs, f"the widest line: |w| = {largest:.3g}", columns[-1].x / 2, -top - 42)
     return str(graph.source)
 
 
-_LEGEND = f'<font color="{_POSITIVE}">w &gt; 0</font>    <font color="{_NEGATIVE}">w &lt; 0</font>'
+def _parameter(value: Value, swept: bool) -> str:
+    return f"{value.name or 'parameter'} = {value.data!r}, grad {_or_dash(value.grad if swept else None)}"
 
 
-def _add_unit(graph: Any, column: Column, unit: int, y: float, bias: Sequence[str]) -> None:
-    """Add a circle and, away from the lines, what the unit stands for: left of inputs, right of outputs."""
+def _add_unit(graph: Any, column: Column, unit: int, y: float, swept: bool) -> None:
     name = column.names[unit] if column.names else ""
+    bias = [column.activation, _parameter(column.neurons[unit].b, swept)] if column.neurons else []
     fill, border = _STYLES[column.kind]
     graph.node(
         column.id(unit),
         id=column.id(unit),
         label=column.label(unit),
         tooltip=_tooltip(column.label(unit), name, *bias),
-        pos=f"{column.x:g},{y:g}",
+        pos=f"{column.x:.1f},{y:.1f}",
         shape="circle",
         fixedsize="true",
         width=f"{2 * _RADIUS / 72:.3f}",
@@ -600,21 +585,26 @@ def _add_unit(graph: Any, column: Column, unit: int, y: float, bias: Sequence[st
         color=border,
     )
     if name:
-        text = _printable(name, 24)
-        # A box at least as wide as the text will be, so that the text can lean on the side of the circle.
-        width = sum(11.0 if c.isupper() or unicodedata.east_asian_width(c) in "WF" else 8.8 for c in text)
-        side, lean = (-1, r"\r") if column.kind == "input" else (1, r"\l")
-        graph.node(
-            f"name-{column.first + unit}",
-            label=graphviz.nohtml(text.replace("&", "&amp;").replace("\\", r"\\") + lean),
-            tooltip=_tooltip(name),
-            pos=f"{column.x + side * (_RADIUS + 5 + width / 2):g},{y:g}",
-            shape="none",
-            margin="0",
-            fixedsize="shape",
-            width=f"{width / 72:.3f}",
-            height="0.2",
-        )
+        _add_name(graph, column, unit, name, y)
+
+
+def _add_name(graph: Any, column: Column, unit: int, name: str, y: float) -> None:
+    """Add what a unit stands for, away from the lines: to the left of inputs, to the right of outputs."""
+    text = _printable(name, 24)
+    # The box is at least as wide as the text will be in any font, so that the text can lean on its side.
+    width = sum(11.0 if c.isupper() or unicodedata.east_asian_width(c) in "WF" else 8.8 for c in text)
+    side, lean = (-1, r"\r") if column.kind == "input" else (1, r"\l")
+    graph.node(
+        f"name-{column.first + unit}",
+        label=graphviz.nohtml(text.replace("&", "&amp;").replace("\\", r"\\") + lean),
+        tooltip=_tooltip(name),
+        pos=f"{column.x + side * (_RADIUS + 5 + width / 2):.1f},{y:.1f}",
+        shape="none",
+        margin="0",
+        fixedsize="shape",
+        width=f"{width / 72:.3f}",
+        height="0.2",
+    )
 
 
 def _add_note(graph: Any, text: str, small: str, x: float, y: float) -> None:
@@ -622,7 +612,8 @@ def _add_note(graph: Any, text: str, small: str, x: float, y: float) -> None:
     second = f'<font point-size="9" color="{_PALE}">{small}</font>'
     rows = "".join(f"<tr><td>{line}</td></tr>" for line in (text, second))
     label = f'<<table border="0" cellborder="0" cellspacing="0" cellpadding="1">{rows}</table>>'
-    graph.node(f"note {x:g} {y:g}", label=label, tooltip=_tooltip(small), pos=f"{x:g},{y:g}", shape="plain")
+    place = f"{x:.1f},{y:.1f}"
+    graph.node(f"note at {place}", label=label, tooltip=_tooltip(small), pos=place, shape="plain")
 
 
 def _stroke(weight: float, largest: float) -> dict[str, str]:

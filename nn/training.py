@@ -246,8 +246,10 @@ def predict(model: Module, X: Iterable[Iterable[float]]) -> list[list[float]]:
     >>> predict(model, [[1, 2], [3, 4]])
     [[21.0], [43.0]]
     """
+    rows = _rows(X)
+    _recorded_outputs(model, rows[0])
     with al.no_grad():
-        return [[output.data for output in _outputs(model, row)] for row in _rows(X)]
+        return [[output.data for output in _outputs(model, row)] for row in rows]
 
 
 def classify(outputs: Sequence[float], threshold: float = 0.0) -> int:
@@ -328,11 +330,8 @@ class _Task:
 
 def _task(model: Module, examples: list[Example], loss: Loss | None) -> _Task:
     """Choose what was not given, and try the model on a row and the loss on every target before any step."""
-    if not isinstance(model, Module):
-        raise TypeError(f"model must be a Module, such as MLP(2, [8, 1]), got {short(model)}")
-    with recording(), _blaming("X does not fit the model"):
-        outputs = _outputs(model, examples[0][0])
-    gives_probabilities = outputs[0].op in (al.sigmoid, al.TABLE["share"])
+    outputs = _recorded_outputs(model, examples[0][0])
+    probabilities = _are_probabilities(outputs)
     are_indices = all(isinstance(target, int) for _, target in examples)
     chosen = ""
     if loss is None:
@@ -343,10 +342,10 @@ def _task(model: Module, examples: list[Example], loss: Loss | None) -> _Task:
             else "the targets are not all integers (for classes, give their indices)"
         )
     _check_loss(loss, chosen, outputs, examples)
-    if loss in _FROM_LOGITS and gives_probabilities:
+    if loss in _FROM_LOGITS and probabilities:
         raise ValueError("the loss wants logits, but the model's outputs are probabilities already; make them linear")
     if loss in _FOR_CLASSES or (are_indices and loss not in _FOR_NUMBERS):
-        return _Task(loss, "accuracy", 0.5 if gives_probabilities else 0.0)
+        return _Task(loss, "accuracy", 0.5 if probabilities else 0.0)
     return _Task(loss, "rmse", 0.0)
 
 
@@ -390,11 +389,24 @@ def _optimizer(model: Module, optimizer: Optimizer | None) -> Optimizer:
     return optimizer
 
 
+def _recorded_outputs(model: Module, row: Row) -> list[al.Value]:
+    """Try the model on a row."""
+    if not isinstance(model, Module):
+        raise TypeError(f"model must be a Module, such as MLP(2, [8, 1]), got {short(model)}")
+    with recording(), _blaming("X does not fit the model"):
+        return _outputs(model, row)
+
+
 def _outputs(model: Any, row: Row) -> list[al.Value]:
     outputs = model(row)
     if not isinstance(outputs, list) or not outputs or not all(isinstance(output, al.Value) for output in outputs):
         raise TypeError(f"a model must give a list of Values, but {short(model)} gave {short(outputs)}")
     return outputs
+
+
+def _are_probabilities(outputs: list[al.Value]) -> bool:
+    """Tell from their graph whether sigmoid or softmax made the outputs, so that they are not logits."""
+    return outputs[0].op in (al.sigmoid, al.TABLE["share"])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from .jobs import L2, LEARNING_RATE, START, Run, Training, swing
 def scalar_program(steps: int) -> Run:
     leaves = [al.Value(x) for x in START]
     yield None
-    y = swing(*leaves, steps, al.tanh, al.exp, al.log)
+    y = swing(*leaves, steps, al.Value.tanh, al.Value.exp, al.Value.log)
     yield None
     y.backward()
     yield None
