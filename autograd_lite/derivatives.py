@@ -1,17 +1,20 @@
 """Derivatives of recorded values and of functions, of any order.
 
 A function here takes numbers, or one list of numbers, and uses operations and operators on them. Given floats the
-derivatives are floats; given Values they are Values again, so that derivatives nest.
+derivatives are floats; given a Value, or inside a function that is itself being differentiated and whose variables
+matter here, they are Values again: so derivatives nest.
 """
 
 from __future__ import annotations
 
+import contextlib
 import reprlib
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, overload
 
 from . import ops
-from .graph import adjoints, backpropagate, restore, topological_order
+from .graph import adjoints, topological_order
 from .op import number
 from .value import Value, recording
 
@@ -45,20 +48,21 @@ def gradients(y: Value, xs: Iterable[Value], create_graph: bool = False) -> list
     >>> gradients(dy, [x])
     [12.0]
     """
-    xs = [xs] if isinstance(xs, Value) else list(xs)
+    xs = list(xs) if isinstance(xs, Iterable) else [xs]
     for value in (y, *xs):
         if not isinstance(value, Value):
             raise TypeError(f"gradients relates Values, but {reprlib.repr(value)} is of type {type(value).__name__}")
-    if create_graph:
-        with recording():
-            found = adjoints(topological_order(y), {y: Value(1.0)}, _differentiable_edges)
-            return [found[x] if x in found else Value(0.0) for x in xs]
-    nodes, before = backpropagate(y, 1.0)
-    try:
-        reached = set(nodes)
-        return [x.grad if x in reached else 0.0 for x in xs]
-    finally:
-        restore(nodes, before)
+    if not create_graph:
+        found = adjoints(topological_order(y), {y: 1.0}, _edges)
+        return [found.get(x, 0.0) for x in xs]
+    with recording():
+        found = adjoints(topological_order(y), {y: Value(1.0)}, _differentiable_edges)
+        return [found[x] if x in found else Value(0.0) for x in xs]
+
+
+def _edges(node: Value) -> Iterable[tuple[Value, float]]:
+    """Pair the parents of a node with its partials as recorded."""
+    return zip(node.parents, node.partials, strict=True)
 
 
 def _differentiable_edges(node: Value) -> list[tuple[Value, Any]]:
@@ -71,14 +75,18 @@ def _differentiable_edges(node: Value) -> list[tuple[Value, Any]]:
     for operand, partial in zip(operands, partials, strict=True):
         pairs = zip(operand, partial, strict=True) if type(operand) is tuple else ((operand, partial),)
         edges += [(x, d) for x, d in pairs if isinstance(x, Value)]
-    for (parent, partial), recorded in zip(edges, node.partials, strict=True):
-        now = partial.data if isinstance(partial, Value) else partial
-        if now != recorded and not (now != now and recorded != recorded):
-            raise ValueError(
-                f"the data of {parent!r}, or of a value beside it in {node!r}, was changed after that was recorded "
-                f"(its partial was {recorded!r}, now it would be {now!r}); record again before create_graph=True"
-            )
+    now = [node.op.value(*map(_data, operands)), *(_data(partial) for _, partial in edges)]
+    recorded = [node.data, *node.partials]
+    if now != recorded and list(map(repr, now)) != list(map(repr, recorded)):  # repr: nan is not nan
+        raise ValueError(
+            f"the data of {node!r} or of a value it was made from was changed after that was recorded; "
+            "record again before create_graph=True, which runs the rules on the data as it is now"
+        )
     return edges
+
+
+def _data(x: Any) -> Any:
+    return x.data if isinstance(x, Value) else tuple(map(_data, x)) if isinstance(x, tuple) else x
 
 
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -112,21 +120,22 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     >>> value_and_grad(lambda x, y: x * y, argnums=(0, 1))(2.0, 5.0)
     (10.0, (5.0, 2.0))
     """
-    if not callable(f):
-        raise TypeError(f"a function is wanted, not {reprlib.repr(f)}")
-    several = not isinstance(argnums, int)
-    wanted: list[int] = list(argnums) if not isinstance(argnums, int) else [argnums]
+    _check_function(f)
+    several = isinstance(argnums, (list, tuple))
+    wanted: list[Any] = [*argnums] if isinstance(argnums, (list, tuple)) else [argnums]
+    if not wanted or not all(isinstance(k, int) for k in wanted):
+        raise TypeError(f"argnums must be the number of an argument or several of them, not {reprlib.repr(argnums)}")
 
     def value_and_gradient(*args: Any) -> tuple[Any, Any]:
         for k in wanted:
             if not -len(args) <= k < len(args):
                 raise ValueError(f"argnums names argument {k}, but the function was called with {len(args)}")
-        with recording():
+        with _differentiating(*args) as is_nested:
             inputs = list(args)
             for k in wanted:
                 inputs[k] = _inputs(args[k])
             y = _output(f(*inputs))
-            nested = _is_nested(*(args[k] for k in wanted))
+            nested = is_nested(y)
             flat = [x for k in wanted for x in _flat(inputs[k])]
             found = iter(gradients(y, flat, create_graph=nested))
             result = [_like(inputs[k], found) for k in wanted]
@@ -144,16 +153,18 @@ def derivative(f: Callable[[Any], Any], n: int = 1) -> Callable[[Any], Any]:
     >>> derivative(lambda x: x**4, 3)(2.0)
     48.0
     """
+    _check_function(f)
     if not isinstance(n, int) or isinstance(n, bool) or n < 0:
         raise ValueError(f"the order of a derivative is a whole number, 0 or more, not {n!r}")
 
     def nth(x: Any) -> Any:
-        with recording():
+        with _differentiating(x) as is_nested:
             node = _inputs(x)
             y = _output(f(node))
+            nested = is_nested(y)
             for _ in range(n):
                 (y,) = gradients(y, [node], create_graph=True)
-        return y if _is_nested(x) else y.data
+        return y if nested else y.data
 
     return nth
 
@@ -168,13 +179,16 @@ def jacobian(f: Callable[..., Any], *xs: Any) -> Any:
     >>> jacobian(lambda v: [v[0] * v[1], v[0] + v[1]], [2.0, 5.0])
     [[5.0, 2.0], [1.0, 1.0]]
     """
-    with recording():
+    _check_function(f)
+    with _differentiating(*xs) as is_nested:
         inputs = [_inputs(x) for x in xs]
         flat = [v for x in inputs for v in _flat(x)]
         outputs = f(*inputs)
-        if isinstance(outputs, Value) or not isinstance(outputs, Iterable):
+        if not _is_sequence(outputs):
             raise TypeError(f"jacobian wants a function that gives a list of numbers, not {reprlib.repr(outputs)}")
-        return [gradients(_output(y), flat, create_graph=_is_nested(*xs)) for y in outputs]
+        ys = _outputs(outputs)
+        nested = is_nested(*ys)
+        return [gradients(y, flat, create_graph=nested) for y in ys]
 
 
 def hessian(f: Callable[..., Any], *xs: Any) -> Any:
@@ -189,11 +203,14 @@ def hessian(f: Callable[..., Any], *xs: Any) -> Any:
     >>> hessian(lambda x: x**3, 2.0)
     12.0
     """
-    with recording():
+    _check_function(f)
+    with _differentiating(*xs) as is_nested:
         inputs = [_inputs(x) for x in xs]
         flat = [v for x in inputs for v in _flat(x)]
-        slopes = gradients(_output(f(*inputs)), flat, create_graph=True)
-        rows: list[Any] = [gradients(slope, flat, create_graph=_is_nested(*xs)) for slope in slopes]
+        y = _output(f(*inputs))
+        nested = is_nested(y)
+        slopes = gradients(y, flat, create_graph=True)
+        rows: list[Any] = [gradients(slope, flat, create_graph=nested) for slope in slopes]
     return rows[0][0] if len(inputs) == 1 and isinstance(inputs[0], Value) else rows
 
 
@@ -208,11 +225,13 @@ def hvp(f: Callable[..., Any], xs: Any, v: Any) -> Any:
     >>> hvp(lambda v: v[0] * v[0] * v[1], [3.0, 2.0], [1.0, 0.0])
     [4.0, 6.0]
     """
-    with recording():
+    _check_function(f)
+    with _differentiating(xs, v) as is_nested:
         inputs = _inputs(xs)
-        slopes = gradients(_output(f(inputs)), _flat(inputs), create_graph=True)
+        y = _output(f(inputs))
+        slopes = gradients(y, _flat(inputs), create_graph=True)
         along = ops.dot(slopes, _vector(v, len(slopes)))
-        return _like(inputs, iter(gradients(along, _flat(inputs), create_graph=_is_nested(xs, v))))
+        return _like(inputs, iter(gradients(along, _flat(inputs), create_graph=is_nested(y))))
 
 
 def vjp(f: Callable[..., Any], xs: Any, v: Any) -> Any:
@@ -226,11 +245,12 @@ def vjp(f: Callable[..., Any], xs: Any, v: Any) -> Any:
     >>> vjp(lambda v: [v[0] * v[1], v[0] + v[1]], [2.0, 5.0], [1.0, 10.0])
     [15.0, 12.0]
     """
-    with recording():
+    _check_function(f)
+    with _differentiating(xs, v) as is_nested:
         inputs = _inputs(xs)
         outputs = _outputs(f(inputs))
         along = ops.dot(outputs, _vector(v, len(outputs)))
-        return _like(inputs, iter(gradients(along, _flat(inputs), create_graph=_is_nested(xs, v))))
+        return _like(inputs, iter(gradients(along, _flat(inputs), create_graph=is_nested(*outputs))))
 
 
 def jvp(f: Callable[..., Any], xs: Any, v: Any) -> Any:
@@ -244,23 +264,49 @@ def jvp(f: Callable[..., Any], xs: Any, v: Any) -> Any:
     >>> jvp(lambda v: [v[0] * v[1], v[0] + v[1]], [2.0, 5.0], [1.0, 10.0])
     [25.0, 11.0]
     """
-    with recording():
+    _check_function(f)
+    with _differentiating(xs, v) as is_nested:
         inputs = _inputs(xs)
         result = f(inputs)
         outputs = _outputs(result)
-        nested = _is_nested(xs, v)
+        edges_of = _differentiable_edges if is_nested(*outputs) else _edges
         tangents: dict[Value, Any] = dict(zip(_flat(inputs), _vector(v, len(_flat(inputs))), strict=True))
         for node in topological_order(*outputs):
             if node not in tangents:
-                edges = _differentiable_edges(node) if nested else zip(node.parents, node.partials, strict=True)
-                moved = [partial * tangents[parent] for parent, partial in edges if parent in tangents]
+                moved = [partial * tangents[parent] for parent, partial in edges_of(node) if parent in tangents]
                 if moved:
                     tangents[node] = ops.sum(moved)
         found = [tangents.get(y, 0.0) for y in outputs]
-    return found if isinstance(result, Iterable) else found[0]
+    return found if _is_sequence(result) else found[0]
 
 
 # ---- arguments and results ----------------------------------------------------------------------------------
+
+_calls = threading.local()
+
+
+@contextlib.contextmanager
+def _differentiating(*args: Any) -> Iterator[Callable[..., bool]]:
+    """Record in this block; give the function that says of f's results whether their derivatives must be Values.
+
+    They must if an argument is a Value, and if this call is inside that of another derivative and the results
+    depend on something that was made there: a float would drop what the outer derivative is after.
+    """
+    start = Value(0.0)._id
+    outermost = getattr(_calls, "outermost", None)
+
+    def is_nested(*results: Value) -> bool:
+        return any(isinstance(x, Value) for arg in args for x in _flat(arg)) or (
+            outermost is not None and any(outermost <= node._id < start for node in topological_order(*results))
+        )
+
+    if outermost is None:
+        _calls.outermost = start
+    try:
+        with recording():
+            yield is_nested
+    finally:
+        _calls.outermost = outermost
 
 
 def _inputs(x: Any) -> Any:
@@ -270,19 +316,17 @@ def _inputs(x: Any) -> Any:
     """
     if isinstance(x, Value):
         return +x
-    if isinstance(x, Iterable) and not isinstance(x, (str, bytes, dict)):
+    if _is_sequence(x):
         return [_inputs(element) for element in x]
     return Value(number(x, "an argument to differentiate"))
 
 
-def _is_nested(*args: Any) -> bool:
-    return any(isinstance(v, Value) for x in args for v in _flat(x))
+def _is_sequence(x: Any) -> bool:
+    return isinstance(x, Iterable) and not isinstance(x, (str, bytes, dict, set))
 
 
 def _flat(x: Any) -> list[Any]:
-    if isinstance(x, Iterable):
-        return [v for element in x for v in _flat(element)]
-    return [x]
+    return [v for element in x for v in _flat(element)] if _is_sequence(x) else [x]
 
 
 def _like(inputs: Any, found: Any) -> Any:
@@ -294,7 +338,7 @@ def _output(y: Any) -> Value:
 
 
 def _outputs(y: Any) -> list[Value]:
-    return [_output(each) for each in y] if isinstance(y, Iterable) else [_output(y)]
+    return [_output(each) for each in y] if _is_sequence(y) else [_output(y)]
 
 
 def _vector(v: Any, wanted: int) -> list[Any]:
@@ -302,3 +346,8 @@ def _vector(v: Any, wanted: int) -> list[Any]:
     if len(vector) != wanted:
         raise ValueError(f"the vector has {len(vector)} numbers, but {wanted} are wanted")
     return [x if isinstance(x, Value) else number(x, "an element of the vector") for x in vector]
+
+
+def _check_function(f: Any) -> None:
+    if not callable(f):
+        raise TypeError(f"a function is wanted, not {reprlib.repr(f)}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .value import Value
 
-__all__ = ["adjoints", "backpropagate", "restore", "topological_order"]
+__all__ = ["adjoints", "backpropagate", "topological_order"]
 
 _creation = attrgetter("_id")
 
@@ -48,18 +48,18 @@ def topological_order(*roots: Value) -> list[Value]:
     return sorted(seen, key=_creation)
 
 
-def backpropagate(root: Value, grad: float) -> tuple[list[Value], list[float]]:
-    """Set `.grad` of every node root depends on to grad · ∂root/∂node; return the nodes and their old gradients.
+def backpropagate(root: Value, grad: float) -> None:
+    """Set `.grad` of every node root depends on to grad · ∂root/∂node, and add that to what the leaves had.
 
     This is `topological_order` and then `adjoints` on recorded floats, unrolled for nodes of one, two and many
     parents, because training spends its time here. A gradient of 0 is carried too: 0·inf is nan. If anything
     interrupts it, every gradient is as it was.
     """
-    zero = float("0")  # an object of this sweep alone: a node whose grad *is* this zero has been seen
+    zero = float("0")  # an object of this sweep alone: a node whose grad *is* this zero has been found
     nodes, before = [root], [root.grad]
     found, keep = nodes.append, before.append
-    root.grad = zero
     try:
+        root.grad = zero
         for node in nodes:  # which grows as they are found
             a = node._a
             if type(a) is tuple:
@@ -89,16 +89,13 @@ def backpropagate(root: Value, grad: float) -> tuple[list[Value], list[float]]:
                 a.grad += node._da * grad
                 if node._db is not None:
                     node._b.grad += node._db * grad
+        for node, old in zip(nodes, before, strict=True):
+            if node._a is None:
+                node.grad += old
     except BaseException:
-        restore(nodes, before)
+        for node, old in zip(nodes, before, strict=False):
+            node.grad = old
         raise
-    return nodes, before
-
-
-def restore(nodes: Iterable[Value], grads: Iterable[float]) -> None:
-    """Give every node the gradient beside it."""
-    for node, grad in zip(nodes, grads, strict=False):
-        node.grad = grad
 
 
 def adjoints(

@@ -604,7 +604,7 @@ def digamma(x: float) -> float:
 
 
 def polygamma(n: float, x: float) -> float:
-    """Return the n-th derivative of ψ, n ≥ 1 a whole number.
+    """Return the n-th derivative of ψ; nan unless n is a whole number, at least 1.
 
     Upward recurrence, then the asymptotic series (Abramowitz & Stegun 6.4.6, 6.4.11); reflection below 0 (6.4.7),
     the derivatives of the cotangent as polynomials in it.
@@ -612,6 +612,8 @@ def polygamma(n: float, x: float) -> float:
     >>> polygamma(1.0, 1.0)
     1.6449340668482264
     """
+    if not (n >= 1.0 and n == math.floor(n)):
+        return nan
     order = int(n)
     parity = 1.0 if order % 2 else -1.0
     if isnan(x) or x == -inf:
@@ -644,7 +646,7 @@ def _cotangent_derivative(n: int, x: float) -> float:
             polynomial[k] -= a
             polynomial[k + 2] -= a
     c = div(1.0, math.tan(math.pi * math.remainder(x, 1.0)))
-    return math.pi ** (n + 1) * math.fsum(a * c**k for k, a in enumerate(polynomial))
+    return math.pi ** (n + 1) * sum([a * pow(c, float(k)) for k, a in enumerate(polynomial) if a])
 
 
 _BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)  # B₂, B₄, …, B₁₆

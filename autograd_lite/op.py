@@ -66,7 +66,8 @@ def number(x: object, what: str = "an operand") -> float:
         try:
             return float(x)  # type: ignore[arg-type]
         except OverflowError:
-            raise ValueError(f"{what} must fit a float64, but {reprlib.repr(x)} is too large") from None
+            size = f"an integer of {x.bit_length()} bits" if isinstance(x, int) else reprlib.repr(x)
+            raise ValueError(f"{what} must fit a float64, but {size} is too large") from None
     advice = {
         "Value": "; use its .data",
         "complex": "; autograd_lite differentiates real functions: pass .real and .imag",
@@ -153,7 +154,9 @@ class Op:
                 for x in group if type(group) is tuple else (group,):
                     if (apply := carriers.get(type(x)) or carrier(x)) is not None:
                         return apply(self, operands)
-            return self.value(*(tuple(map(number, xs)) if type(xs) is tuple else number(xs) for xs in operands))
+            return self.value(
+                *(tuple(map(number, xs)) if d.many else number(xs) for xs, d in zip(operands, self.domain, strict=True))
+            )
         for x in operands:
             if type(x) is not float and (apply := carriers.get(type(x)) or carrier(x)) is not None:
                 return apply(self, operands)

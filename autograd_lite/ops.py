@@ -42,7 +42,7 @@ def _at_tie(x: float, y: float) -> tuple[float, ...]:
 
 
 def _at_bounds(x: float, lower: float, upper: float) -> tuple[float, ...]:
-    return *_at_tie(x, lower), *_at_tie(x, upper)
+    return *_at_tie(x, lower), *_at_tie(max(x, lower), upper)
 
 
 def _at_whole(x: float) -> tuple[float, ...]:
@@ -208,9 +208,8 @@ def softmax(xs: Iterable[Any]) -> list[Any]:
     operands = sequence(xs, "softmax")
     if not operands:
         raise ValueError("softmax of nothing is not defined: the sequence is empty")
-    if any(carrier(x) for x in operands):
-        return _each_beside_the_rest(share, operands)
-    return ieee.softmax([number(x) for x in operands])
+    operands = tuple(x if carrier(x) else number(x, "an operand of softmax") for x in operands)
+    return _each_beside_the_rest(share, operands) if any(carrier(x) for x in operands) else ieee.softmax(operands)
 
 
 def leads(xs: Any) -> list[Any]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import math
 import reprlib
-import threading
 from collections.abc import Iterator
 from itertools import count, islice
 from operator import mul
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import ops
-from .graph import backpropagate, restore
+from .graph import backpropagate
 from .op import Op, carrier, carriers, number
 
 if TYPE_CHECKING:
@@ -138,14 +138,7 @@ class Value:
         >>> w.grad
         7.0
         """
-        nodes, before = backpropagate(self, number(grad, "the gradient to start from"))
-        try:
-            for node, old in zip(nodes, before, strict=True):
-                if node.op is None:
-                    node.grad += old
-        except BaseException:
-            restore(nodes, before)
-            raise
+        backpropagate(self, number(grad, "the gradient to start from"))
 
     # ---- arithmetic: the rows of the table, inlined for two Values or a Value and a float; a test holds them to it
 
@@ -273,7 +266,7 @@ class Value:
 def _node(data: float, op: Op, a: Any, da: Any, b: Any = None, db: float | None = None) -> Value:
     """Make the Value that `op` gave; the layout of its slots is told in the class."""
     node = _new(Value)
-    if _pauses and _is_paused():
+    if _not_recording and get_ident() in _not_recording:
         op = a = b = db = None  # type: ignore[assignment]
     node._data = data
     node.grad = 0.0
@@ -347,14 +340,14 @@ def _record_many(op: Op, groups: tuple[Any, ...]) -> Value:
     """Record an operation with sequences among its operands: tuples in `groups`, beside single ones."""
     what = f"an operand of {op.name}"
     operands = [
-        tuple(x if isinstance(x, Value) else number(x, what) for x in g) if type(g) is tuple
-        else g if isinstance(g, Value) else number(g, what)
-        for g in groups
+        tuple(x if isinstance(x, Value) else number(x, what) for x in group) if domain.many
+        else group if isinstance(group, Value) else number(group, what)
+        for group, domain in zip(groups, op.domain, strict=True)
     ]  # fmt: skip
     numbers = [
-        tuple(x._data if isinstance(x, Value) else x for x in g) if type(g) is tuple
-        else g._data if isinstance(g, Value) else g
-        for g in operands
+        tuple(x._data if isinstance(x, Value) else x for x in group) if type(group) is tuple
+        else group._data if isinstance(group, Value) else group
+        for group in operands
     ]  # fmt: skip
     z = _checked(op, op.value(*numbers))
     kept: list[tuple[Value, float]] = []
@@ -398,23 +391,32 @@ def _unary_shortcut(op: Op) -> Callable[[Any], Any]:
     return record
 
 
+_floats: Any = None  # the last row that was found to be all floats: every neuron of a layer gets the same
+
+
 def _record_affine(w: Any, x: Any, b: Any) -> Any:
     """Record w·x + b for Values w and b and all of x either Values or floats: the net input of a neuron."""
-    if type(x) is not tuple and type(x) is not list:
+    global _floats
+    if type(x) not in _SEQUENCES or type(w) not in _SEQUENCES or len(w) != len(x):
         return NotImplemented
     try:
         weights = [v._data for v in w]
-        inputs = [v._data for v in x] if type(x[0]) is Value else x
+        if type(x[0]) is Value:
+            inputs = [v._data for v in x]
+        elif x is _floats or {*map(type, x)} == {float}:
+            inputs = _floats = x
+        else:
+            return NotImplemented
         z = (sum(map(mul, weights, inputs)) if _sumprod is None else _sumprod(weights, inputs)) + b._data
-    except (AttributeError, TypeError, IndexError, ValueError, OverflowError):
-        return NotImplemented
-    if type(z) is not float or len(w) != len(x):
+    except (AttributeError, IndexError):  # not all of them are Values
         return NotImplemented
     if inputs is x:
         return _node(z, _AFFINE, (*w, b), (*x, 1.0), (tuple(w), tuple(x), b))
     return _node(z, _AFFINE, (*w, *x, b), (*inputs, *weights, 1.0))
 
 
+_record_affine.__name__ = _record_affine.__qualname__ = "affine"
+_SEQUENCES = (list, tuple)
 carriers[Value] = _record
 _AFFINE.shortcut = _record_affine
 
@@ -439,28 +441,18 @@ for _numpy_name in ("arcsin", "arccos", "arctan", "arctan2", "arcsinh", "arccosh
 
 # ---- not recording ------------------------------------------------------------------------------------------
 
-_pauses = 0  # how many no_grad blocks are open in the process: 0 is the fast answer to "are we recording?"
-_thread = threading.local()
-_lock = threading.Lock()
-
-
-def _is_paused() -> bool:
-    return getattr(_thread, "paused", False)
+_not_recording: set[int] = set()  # the threads in a no_grad block: mostly none, which is quickly asked
 
 
 @contextlib.contextmanager
-def _paused_or_not(paused: bool) -> Iterator[None]:
-    global _pauses
-    before = getattr(_thread, "paused", False)
-    with _lock:
-        _pauses += paused
-    _thread.paused = paused
+def _record_in_this_thread(on: bool) -> Iterator[None]:
+    thread = get_ident()
+    restore = _not_recording.add if thread in _not_recording else _not_recording.discard
+    (_not_recording.discard if on else _not_recording.add)(thread)
     try:
         yield
     finally:
-        _thread.paused = before
-        with _lock:
-            _pauses -= paused
+        restore(thread)
 
 
 def no_grad() -> contextlib.AbstractContextManager[None]:
@@ -472,7 +464,7 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     >>> y.data, y.op
     (9.0, None)
     """
-    return _paused_or_not(True)
+    return _record_in_this_thread(False)
 
 
 def recording() -> contextlib.AbstractContextManager[None]:
@@ -482,7 +474,7 @@ def recording() -> contextlib.AbstractContextManager[None]:
     ...     Value(1.0).exp().op
     <operation exp(x)>
     """
-    return _paused_or_not(False)
+    return _record_in_this_thread(True)
 
 
 def stop_gradient(x: Any) -> Any:

@@ -43,6 +43,7 @@ _PALE = "#6b7280"
 _LINE = "#8b8b87"
 _TEXT = {"fontname": _FONT, "fontsize": "11"}
 _SMALL_TEXT = {"fontname": _FONT, "fontsize": "9", "fontcolor": _PALE}
+# pygraphviz takes the first text that looks like a charset for one, and a user's name may look so: ours comes first.
 _PAPER = {"bgcolor": "white", "charset": "UTF-8", "pad": "0.15"}
 _BLUE, _GREY, _ORANGE = ("#e0edfb", "#5b8ec4"), ("#f5f5f4", _LINE), ("#fdeccb", "#d98e0b")  # fill and border
 _STYLES = {
@@ -423,8 +424,9 @@ def _graph_dot(nodes: Sequence[Node], edges: Sequence[Edge], partials: bool, ori
 
 
 def _box(node: Node) -> str:
-    title = " ".join([f"<b>{_visible(node.name)}</b>"] * (node.name != "") + [_visible(node.operation, 48)])
-    rows = [f'<tr><td colspan="2"><font point-size="13">{title}</font></td></tr>'] if title.strip() else []
+    title = [f"<b>{_visible(node.name)}</b>"] if node.name else []
+    title += [_visible(node.operation, 48)] if node.operation else []
+    rows = [f'<tr><td colspan="2"><font point-size="13">{" ".join(title)}</font></td></tr>'] if title else []
     rows += [
         f'<tr><td align="right"><font color="{_PALE}" point-size="9">{what}</font></td>'
         f'<td align="left">{number}</td></tr>'
@@ -542,7 +544,7 @@ def _network_dot(columns: Sequence[Column]) -> str:
     largest = max((abs(w.data) for neuron in neurons for w in neuron.w if math.isfinite(w.data)), default=0.0)
     top = max(column.top for column in columns)
     for column in columns:
-        _add_note(graph, f"{column.kind} units", f"{column.size:,} {column.activation}", column.x, top + 42)
+        _add_note(graph, f"{column.kind} units", f"{column.size:,} {column.activation}".strip(), column.x, top + 42)
         for row, unit in enumerate(column.rows):
             y = column.top - row * _ROW
             if unit is None:

@@ -30,7 +30,7 @@ __all__ = ["plot_boundary", "plot_history"]
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _MARKERS = "os^DvPX"
 _INK = "#333333"
-_CELLS = 120  # along each side of the grid on which the model is asked
+_CELLS = 100  # along each side of the grid on which the model is asked
 # What a file says of when it was made is left out: the same figure, the same bytes.
 _METADATA: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}
 
@@ -82,7 +82,8 @@ def _plot_columns(axes: "Axes", history: History, name: str) -> None:
         axes.set_yscale("log")
     axes.set_xlabel("epoch")
     axes.set_ylabel(name)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(0.5, len(history) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
     axes.grid(color="#dddddd", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     if len(columns) > 1:
@@ -146,9 +147,10 @@ def plot_boundary(
     _draw_lines(axes, x1s, x2s, scores)
     _draw_examples(axes, rows, indices, names)
     if count == 2:
-        _draw_color_bar(figure, axes, names[1])
+        _draw_key(figure, axes, names[1])
     axes.set_xlabel(x1_name, parse_math=False)
     axes.set_ylabel(x2_name, parse_math=False)
+    axes.locator_params(nbins=6)
     axes.set_aspect("equal" if 1 / 3 < (x1s[-1] - x1s[0]) / (x2s[-1] - x2s[0]) < 3 else "auto")
     _save(figure, path)
     return figure
@@ -164,12 +166,12 @@ def _class_index(i: int, target: Any, n_outputs: int) -> int:
 
 
 def _names(what: str, names: Any, wanted: int) -> list[str]:
-    names = [names] if isinstance(names, str) else list(names)
-    if not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{what} must be texts, got {short(names)}")
-    if len(names) != wanted:
-        raise ValueError(f"{what} must be {wanted} names, got {len(names)}: {short(names)}")
-    return names
+    given = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
+    if not all(isinstance(name, str) for name in given):
+        raise TypeError(f"{what} must be texts, got {short(given)}")
+    if len(given) != wanted:
+        raise ValueError(f"{what} must be {wanted} names, got {len(given)}: {short(given)}")
+    return given
 
 
 def _spaced(numbers: Sequence[float]) -> list[float]:
@@ -195,14 +197,11 @@ def _draw_regions(axes: "Axes", x1s: list[float], x2s: list[float], probabilitie
     """Colour each place like its likeliest class, from white where all are equally likely to deep where it is sure."""
     paint = []
     for each in probabilities:
-        sure = (max(each) - 1.0 / len(each)) / (1.0 - 1.0 / len(each))
+        even = 1.0 / len(each)
+        sure = max(0.0, max(each) - even) / (1.0 - even)  # rounding may leave the largest just below
         paint.append(_tint(each.index(max(each)), sure))
-    axes.imshow(
-        _folded(paint),
-        extent=(x1s[0], x1s[-1], x2s[0], x2s[-1]),
-        origin="lower",
-        interpolation="bilinear",
-    )
+    extent = (x1s[0], x1s[-1], x2s[0], x2s[-1])
+    axes.imshow(_folded(paint), extent=extent, origin="lower", interpolation="bilinear")
 
 
 def _draw_lines(axes: "Axes", x1s: list[float], x2s: list[float], scores: list[list[float]]) -> None:
@@ -249,12 +248,13 @@ def _tint(k: int, sure: float) -> tuple[float, ...]:
     return tuple(1.0 - 0.55 * sure * (1.0 - c) for c in to_rgb(_color(k)))
 
 
-def _draw_color_bar(figure: "Figure", axes: "Axes", name: str) -> None:
+def _draw_key(figure: "Figure", axes: "Axes", name: str) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap
 
     colors = LinearSegmentedColormap.from_list("", [_tint(0, 1.0), _tint(0, 0.0), _tint(1, 1.0)])
-    bar = figure.colorbar(ScalarMappable(cmap=colors), ax=axes, ticks=[0.0, 0.5, 1.0], shrink=0.8)
+    beside = axes.inset_axes((1.03, 0.0, 0.03, 1.0))  # as high as the axes, whatever their aspect
+    bar = figure.colorbar(ScalarMappable(cmap=colors), cax=beside, ticks=[0.0, 0.5, 1.0])
     bar.set_label(f"probability of {name}", parse_math=False)
     bar.outline.set_visible(False)
 
@@ -265,15 +265,15 @@ def _draw_color_bar(figure: "Figure", axes: "Axes", name: str) -> None:
 @functools.cache
 def _figure_class() -> type["Figure"]:
     try:
-        from matplotlib.figure import Figure
+        from matplotlib import figure
     except ImportError as error:
         raise ImportError("plots need matplotlib; install it with: pip install 'autograd_lite[plot]'") from error
 
-    class NotebookFigure(Figure):
-        def _repr_svg_(self) -> str:
+    class Figure(figure.Figure):
+        def _repr_svg_(self) -> str:  # what notebooks ask for
             return _rendered(self, "svg").decode()
 
-    return NotebookFigure
+    return Figure
 
 
 def _figure(width: float, height: float, path: str | PathLike[str] | None) -> "Figure":

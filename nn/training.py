@@ -41,8 +41,7 @@ Progress = Callable[[Record], object] | bool | None
 Report = Callable[[float, Record | None], object]
 
 _FOR_NUMBERS = (losses.half_sse, losses.mse, losses.mae, losses.huber)
-_FOR_CLASSES = (losses.hinge, losses.binary_cross_entropy, losses.cross_entropy)
-_FROM_LOGITS = (losses.binary_cross_entropy, losses.cross_entropy)
+_FOR_CLASSES = (losses.hinge, losses.binary_cross_entropy, losses.cross_entropy)  # and these take logits
 
 
 @dataclass(eq=False, repr=False)
@@ -54,7 +53,7 @@ class History:
         validated: Whether the records have `validation_loss` and the metric's `validation_` column.
         records: The records, each a dict with `epoch` (from 1), `loss`, the metric, their `validation_`
             counterparts, `learning_rate` (of the epoch's first step) and `seconds`.
-        interrupted: Whether Ctrl-C ended the training before its last epoch.
+        interrupted: Whether Ctrl-C (KeyboardInterrupt) ended the training.
 
     >>> history = History("accuracy", records=[{"epoch": 1, "loss": 0.5, "accuracy": 0.75}])
     >>> history["loss"]
@@ -160,7 +159,7 @@ def fit(
     Args:
         model: What to train.
         X: One row of finite numbers per example.
-        y: One target per row: the index of its class, a number, or a list of numbers.
+        y: One target per row: the index of its class, which is an integer, a number, or a list of numbers.
         loss: A loss of `nn.losses`, or your own function from the outputs and the target of one example to a
             Value. By default, for targets that are integers, `cross_entropy`, or `binary_cross_entropy` if
             the model has one output; for others `mse`.
@@ -291,9 +290,10 @@ def _rows(X: Iterable[Iterable[float]]) -> list[Row]:
 
 
 def _items(what: str, xs: Any) -> list[Any]:
-    if isinstance(xs, (str, bytes, Mapping)) or not isinstance(xs, Iterable):
+    items = xs.tolist() if hasattr(xs, "tolist") else xs  # of an array, Python's own numbers
+    if isinstance(items, (str, bytes, Mapping)) or not isinstance(items, Iterable):
         raise TypeError(f"{what} must be a list, one item per example, but {short(xs)} is of type {type(xs).__name__}")
-    return xs.tolist() if hasattr(xs, "tolist") else list(xs)  # of an array, Python's own numbers
+    return list(items)
 
 
 def _row(i: int, row: Any) -> Row:
@@ -333,34 +333,29 @@ def _task(model: Module, examples: list[Example], loss: Loss | None) -> _Task:
     outputs = _recorded_outputs(model, examples[0][0])
     probabilities = _are_probabilities(outputs)
     are_indices = all(isinstance(target, int) for _, target in examples)
-    chosen = ""
-    if loss is None:
-        loss = _usual_loss(are_indices, len(outputs))
-        chosen = ", chosen because " + (
-            "the targets are integers (for n > 2 classes give the model n outputs, to predict numbers pass loss=mse)"
-            if are_indices
-            else "the targets are not all integers (for classes, give their indices)"
-        )
-    _check_loss(loss, chosen, outputs, examples)
-    if loss in _FROM_LOGITS and probabilities:
+    loss, why = _usual_loss(are_indices, len(outputs)) if loss is None else (loss, "")
+    _check_loss(loss, why, outputs, examples)
+    if loss in _FOR_CLASSES and probabilities:
         raise ValueError("the loss wants logits, but the model's outputs are probabilities already; make them linear")
     if loss in _FOR_CLASSES or (are_indices and loss not in _FOR_NUMBERS):
         return _Task(loss, "accuracy", 0.5 if probabilities else 0.0)
     return _Task(loss, "rmse", 0.0)
 
 
-def _usual_loss(are_indices: bool, n_outputs: int) -> Loss:
+def _usual_loss(are_indices: bool, n_outputs: int) -> tuple[Loss, str]:
+    """Return the loss for targets of a kind and, should it turn out not to fit, why it was chosen."""
     if not are_indices:
-        return losses.mse
-    return losses.cross_entropy if n_outputs > 1 else losses.binary_cross_entropy
+        return losses.mse, ", chosen as the targets are not all integers (for classes, give their indices)"
+    why = ", chosen as the targets are integers (n > 2 classes want n outputs; to predict numbers, pass loss=mse)"
+    return (losses.cross_entropy if n_outputs > 1 else losses.binary_cross_entropy), why
 
 
-def _check_loss(loss: Any, chosen: str, outputs: list[al.Value], examples: list[Example]) -> None:
+def _check_loss(loss: Any, why: str, outputs: list[al.Value], examples: list[Example]) -> None:
     if not callable(loss):
         raise TypeError(f"loss must be a function such as nn.mse, got {short(loss)}")
     with al.no_grad():
         for i, (_, target) in enumerate(examples):
-            with _blaming(f"y[{i}] does not fit the loss{chosen}"):
+            with _blaming(f"y[{i}] does not fit the loss{why}"):
                 result = loss(outputs, target)
                 if not isinstance(result, al.Value):
                     raise TypeError(f"a loss must give a Value, but it gave {short(result)}")

@@ -56,7 +56,7 @@ def numbers(text: str) -> Iterator[float]:
         yield from {"±": (number, -number), "-": (-number,)}.get(word[0], (number,))
 
 
-# ---- operands: a tuple, with tuples for sequences, and the same laid flat -------------------------------------
+# ---- operands: a tuple, with tuples for sequences, and the same laid flat -------------------------------------------
 
 
 def flat(operands: tuple[Any, ...]) -> list[Any]:
@@ -75,7 +75,7 @@ def orders(by: list[int], count: int, order: int) -> list[tuple[int, ...]]:
     return [tuple(c.count(k) for k in range(count)) for c in combinations_with_replacement(by, order)]
 
 
-# ---- the two witnesses ----------------------------------------------------------------------------------------
+# ---- the two witnesses ----------------------------------------------------------------------------------------------
 
 
 def exact(row: Reference, operands: tuple[Any, ...]) -> Any:
@@ -83,8 +83,13 @@ def exact(row: Reference, operands: tuple[Any, ...]) -> Any:
     return _real(row.value(*like(operands, map(mp.mpf, flat(operands)))))
 
 
-def derivative(row: Reference, operands: tuple[Any, ...], by: tuple[int, ...], digits: int = 50) -> Any:
-    """Return the derivative of the definition, `by[k]` times with respect to the k-th flat operand."""
+def derivative(
+    row: Reference, operands: tuple[Any, ...], by: tuple[int, ...], digits: int = 50, direction: int = 0
+) -> Any:
+    """Return the derivative of the definition, `by[k]` times with respect to the k-th flat operand.
+
+    A direction of −1 or 1 gives the one from that side.
+    """
     xs = list(map(mp.mpf, flat(operands)))
     if row.nth is not None:
         return _real(row.nth(*xs, by))
@@ -97,7 +102,7 @@ def derivative(row: Reference, operands: tuple[Any, ...], by: tuple[int, ...], d
         return row.value(*like(operands, values))
 
     with mp.workdps(digits):
-        found = mp.diff(along, tuple(xs[k] for k in varied), tuple(by[k] for k in varied))
+        found = mp.diff(along, tuple(xs[k] for k in varied), tuple(by[k] for k in varied), direction=direction)
         return _real(mp.chop(found, mp.mpf(10) ** (-digits // 2)))  # what is left where differences cancel is 0
 
 
@@ -137,7 +142,7 @@ def close(got: float, wanted: Any, rtol: float) -> bool:
     return bool(abs(mp.mpf(got) - wanted) <= rtol * abs(wanted) + 4 * mp.mpf(SMALLEST))
 
 
-# ---- the definitions ------------------------------------------------------------------------------------------
+# ---- the definitions ------------------------------------------------------------------------------------------------
 
 
 def _step(x: Any) -> Any:
@@ -291,7 +296,7 @@ REFERENCES: dict[str, Reference] = {
     "pow_partial": Reference(_pow_partial, ((2.5, 3.0, 1.0, 0.0), (2.5, -1.5, 0.0, 1.0), (0.3, 0.5, 1.0, 1.0), (0.3, 0.5, 2.0, 1.0)), ((1e200, 1.5, 0.0, 1.0), (1e-160, 2.0, 1.0, 0.0), (ABOVE_1, 1e15, 0.0, 2.0)), lambda x, y, k, j, by: _pow_partial(x, y, k + by[0], j + by[1])),
     "step": unary(_step, "±2.5", "±tiny ±huge"),
     "nonzero": unary(lambda x: mp.mpf(1 if x else 0), "±2.5", "±tiny ±huge"),
-    "greater": Reference(lambda x, y: _step(x - y), ((2.5, -0.7), (-3.0, 8.0)), ((1.0, BELOW_1), (0.0, SMALLEST))),
+    "greater": Reference(lambda x, y: (1 + mp.sign(x - y)) / 2, ((2.5, -0.7), (-3.0, 8.0)), ((1.0, BELOW_1), (0.0, SMALLEST))),
     "less": Reference(lambda x, y: _step(y - x), ((2.5, -0.7), (-3.0, 8.0)), ((1.0, BELOW_1), (0.0, SMALLEST))),
     "within": Reference(lambda x, lower, upper: mp.mpf(lower <= x <= upper), ((0.5, -1.0, 2.0), (-3.0, -1.0, 2.0), (3.0, -1.0, 2.0)), ((ABOVE_1, -1.0, 1.0), (0.5, 2.0, 1.0))),
     "share": Reference(_share, ((2.5, (-0.7, 1.1)), (0.3, (1.2,))), ((0.0, (-40.0,)), (-40.0, (0.0,)), (-700.0, (0.0, 1.0)), (1e308, (-1e308,)), (-745.0, (0.0,)), (3.0, (-36.0, -37.0)))),
