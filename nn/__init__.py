@@ -15,9 +15,10 @@ from .modules import MLP, Layer, Module, Neuron
 from .optim import SGD, Adam, AdamW, RMSprop
 from .persistence import load, save
 from .plotting import plot_boundary, plot_history
-from .training import History, evaluate, fit, predict
+from .training import DivergenceError, History, classify, evaluate, fit, predict
 
 __all__ = [
-    "MLP", "SGD", "Adam", "AdamW", "Drawing", "History", "Layer", "Module", "Neuron", "RMSprop", "data", "draw",
-    "evaluate", "fit", "init", "load", "losses", "optim", "plot_boundary", "plot_history", "predict", "save",
+    "MLP", "SGD", "Adam", "AdamW", "DivergenceError", "Drawing", "History", "Layer", "Module", "Neuron", "RMSprop",
+    "classify", "data", "draw", "evaluate", "fit", "init", "load", "losses", "optim", "plot_boundary", "plot_history",
+    "predict", "save",
 ]  # fmt: skip

@@ -86,9 +86,10 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _reason(error: BaseException) -> str:
     """Say in one line what was wrong."""
+    reason = str(error)
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
+        reason = error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return " ".join(reason.split()) or type(error).__name__
 
 
 def _discard_output() -> None:
@@ -202,8 +203,9 @@ class _Recipe:
 
 
 _RECIPES = {
-    "digits": _Recipe(layers=(32,), epochs=12, lr=0.01, batch=32),
+    "digits": _Recipe(layers=(32,), epochs=10, lr=0.01, batch=32),
     "iris": _Recipe(layers=(16,)),
+    "circles": _Recipe(layers=(16,)),
     "spiral": _Recipe(epochs=60),
     "same-value": _Recipe(layers=(8,)),
 }

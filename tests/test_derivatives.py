@@ -335,15 +335,15 @@ def test_products_with_vectors_of_scalar_functions():
 # Derivatives within functions to differentiate
 
 WITHIN = {
-    "grad": lambda f: al.grad(f)(2.0),
-    "grad of a list": lambda f: al.grad(lambda v: f(v[0]))([2.0])[0],
-    "value_and_grad": lambda f: al.value_and_grad(f)(2.0)[1],
-    "derivative": lambda f: al.derivative(f)(2.0),
-    "jacobian": lambda f: al.jacobian(lambda y: [f(y)], 2.0)[0][0],
-    "vjp": lambda f: al.vjp(f, 2.0, 1.0),
-    "jvp": lambda f: al.jvp(f, 2.0, 1.0),
-    "hessian": lambda f: al.hessian(lambda y: y * f(y) / 2.0, 2.0),
-    "hvp": lambda f: al.hvp(lambda y: y * f(y) / 2.0, 2.0, 1.0),
+    "grad": lambda f, at=2.0: al.grad(f)(at),
+    "grad of a list": lambda f, at=2.0: al.grad(lambda v: f(v[0]))([at])[0],
+    "value_and_grad": lambda f, at=2.0: al.value_and_grad(f)(at)[1],
+    "derivative": lambda f, at=2.0: al.derivative(f)(at),
+    "jacobian": lambda f, at=2.0: al.jacobian(lambda y: [f(y)], at)[0][0],
+    "vjp": lambda f, at=2.0: al.vjp(f, at, 1.0),
+    "jvp": lambda f, at=2.0: al.jvp(f, at, 1.0),
+    "hessian": lambda f, at=2.0: al.hessian(lambda y: y * f(y) / 2.0, at),
+    "hvp": lambda f, at=2.0: al.hvp(lambda y: y * f(y) / 2.0, at, 1.0),
 }
 OUTSIDE = {name: WITHIN[name] for name in ("grad", "derivative", "vjp", "jvp")}
 within = pytest.mark.parametrize("within", WITHIN.values(), ids=WITHIN.keys())
@@ -359,7 +359,9 @@ def test_an_inner_derivative_depends_on_what_the_outer_one_varies(outside, withi
 @within
 def test_a_derivative_depends_on_the_values_that_its_function_uses(within):
     w = Value(3.0, "w")
-    loss = (within(lambda x: w * x) - 1.0) ** 2  # as where a network's slope is part of its loss
+    slope = within(lambda x: w * x)
+    assert slope == 3.0 and type(slope) is float  # floats give floats: it can't be mistaken for a part of a graph
+    loss = (within(lambda x: w * x, Value(2.0)) - 1.0) ** 2  # as where a network's slope is part of its loss
     assert w.grad == 0.0
     loss.backward()
     assert w.grad == close(4.0)
