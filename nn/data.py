@@ -413,9 +413,7 @@ class _Table:
             raise ValueError(f"{self.file}: no column {short(name)}; it has {_listed(self.columns)}")
         cells = self.columns[name]
         if "" in cells:
-            raise ValueError(
-                f"{self.place(cells.index(''), name)}: the cell is empty; fill it or delete the row"
-            )
+            raise ValueError(f"{self.place(cells.index(''), name)}: the cell is empty; fill it or delete the row")
         return cells
 
     def numbers(self, name: str) -> list[float]:
@@ -450,9 +448,7 @@ def _parse(file: str, content: bytes) -> _Table:
         raise ValueError(f"{file}: the file is empty; want a header and rows of numbers")
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(rows[0]):
-            raise ValueError(
-                f"{file}, line {line}: found {len(row)} cells, want {len(rows[0])} as on line {lines[0]}"
-            )
+            raise ValueError(f"{file}, line {line}: found {len(row)} cells, want {len(rows[0])} as on line {lines[0]}")
     names = _header(f"{file}, line {lines[0]}", rows[0])
     if names is None:
         has_header, names = False, [f"x{i}" for i in range(1, len(rows[0]) + 1)]
@@ -470,9 +466,7 @@ def _decode(file: str, content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         found = error.object[error.start]
-        raise ValueError(
-            f"{file}, line {line}: byte 0x{found:02x} is not UTF-8; save the file as UTF-8"
-        ) from None
+        raise ValueError(f"{file}, line {line}: byte 0x{found:02x} is not UTF-8; save the file as UTF-8") from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise ValueError(f"{file}, line {line}: found a NUL byte, want text; is this a CSV file?")
@@ -483,9 +477,7 @@ def _split_cells(file: str, text: str) -> tuple[list[list[str]], list[int]]:
     """Return the rows that are not blank, and the line of each."""
     first_line = text.lstrip("\r\n").partition("\n")[0]
     delimiter = next((mark for mark in ",;\t" if mark in first_line), ",")
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     rows, lines = [], []
     try:
         for row in reader:

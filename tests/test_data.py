@@ -85,9 +85,7 @@ def test_split_is_disjoint_complete_and_repeatable(y, test, seed, is_classificat
 
 
 def test_split_is_shuffled():
-    dataset = Dataset(
-        [[float(i)] for i in range(50)], [float(i) for i in range(50)], ("row",), (), "numbered"
-    )
+    dataset = Dataset([[float(i)] for i in range(50)], [float(i) for i in range(50)], ("row",), (), "numbered")
     (first, _), (other, _) = dataset.split(seed=1), dataset.split(seed=2)
     assert first.y != other.y
     assert first.y != sorted(first.y)
@@ -309,9 +307,7 @@ def test_same_value_is_the_truth_table():
 
 
 def test_reads_features_and_target(tmp_path):
-    dataset = read_csv(
-        write(tmp_path, "a,kind,b\n1,x,2\n-3e1,y,.5\n\n 4 , x ,5\n", "mine.csv"), target="kind"
-    )
+    dataset = read_csv(write(tmp_path, "a,kind,b\n1,x,2\n-3e1,y,.5\n\n 4 , x ,5\n", "mine.csv"), target="kind")
     assert dataset == Dataset([[1, 2], [-30, 0.5], [4, 5]], [0, 1, 0], ("a", "b"), ("x", "y"), "mine")
 
 
@@ -414,9 +410,7 @@ def test_an_unknown_target_lists_the_known(tmp_path):
 
 
 def test_an_unknown_task_is_refused(tmp_path):
-    with pytest.raises(
-        ValueError, match="task must be 'classification', 'regression' or None, got 'cluster'"
-    ):
+    with pytest.raises(ValueError, match="task must be 'classification', 'regression' or None, got 'cluster'"):
         read_csv(write(tmp_path, "a,b\n1,2\n"), task="cluster")
 
 
@@ -458,9 +452,7 @@ def test_hostile_bytes(folder, content):
     check_hostile(folder / "bytes.csv", content)
 
 
-tokens = st.sampled_from(
-    [*'0123456789.-,;\t\r\n"_ ', ",", "\n", "a", "b", "nan", "inf", "1e9", "é", "\0", "\u2028"]
-)
+tokens = st.sampled_from([*'0123456789.-,;\t\r\n"_ ', ",", "\n", "a", "b", "nan", "inf", "1e9", "é", "\0", "\u2028"])
 
 
 @given(content=st.lists(tokens).map("".join))

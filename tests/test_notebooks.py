@@ -31,7 +31,9 @@ def test_was_committed_executed(path):
 def test_runs(path):
     notebook = nbformat.read(path, as_version=4)
     before = [_texts(cell) for cell in notebook.cells]
-    NotebookClient(notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}).execute()
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+    ).execute()
     assert [_texts(cell) for cell in notebook.cells] == before
 
 
