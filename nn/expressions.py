@@ -20,7 +20,7 @@ import autograd_lite as al
 
 __all__ = ["Expression", "parse"]
 
-_MAX_LENGTH = 4000  # more than anyone draws, less than what strains Python's parser
+_MAX_LENGTH = 2000  # more than anyone draws, less than overflows the stack of Python's parser in a small thread
 _GRAMMAR = "numbers, names, + - * / ** (power), brackets and operations: tanh(x), sum([x, y]), where(x > 0, x, y), ..."
 _TOO_DEEP = "the expression is nested too deeply; a long sum is better written sum([x, y, ...])"
 _CONSTANTS = {"pi": math.pi, "e": math.e}
