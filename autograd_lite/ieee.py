@@ -18,6 +18,10 @@ SELU_SCALE = 1.0507009873554805
 _SQRT_HALF = math.sqrt(0.5)
 
 
+UNGUARDED: dict[Callable[[float], float], Callable[[float], float]] = {}
+"""For some functions here, one that is quicker and the same where it does not raise."""
+
+
 def _ieee(
     function: Callable[[float], float], overflow: Callable[[float], float] = lambda x: inf
 ) -> Callable[[float], float]:
@@ -31,7 +35,7 @@ def _ieee(
         except OverflowError:
             return overflow(x)
 
-    guarded.__wrapped__ = function  # type: ignore[attr-defined]  # the same where it does not raise
+    UNGUARDED[guarded] = function
     return guarded
 
 
@@ -86,6 +90,8 @@ def pow_partial(x: float, y: float, k: float, j: float) -> float:
     >>> pow_partial(3.0, 2.0, 1.0, 0.0), pow_partial(0.0, 0.0, 1.0, 0.0), pow_partial(0.0, 0.5, 0.0, 1.0)
     (6.0, 0.0, 0.0)
     """
+    if not (k >= 0.0 and j >= 0.0 and k.is_integer() and j.is_integer()):
+        return nan
     order = int(j)
     coefficients = [1.0] + [0.0] * order  # of t⁰ … tʲ in ∏ (y − i + t)
     for i in range(int(k)):
@@ -115,7 +121,7 @@ def log(x: float) -> float:
     return -inf if x == 0.0 else nan
 
 
-log.__wrapped__ = math.log  # type: ignore[attr-defined]
+UNGUARDED[log] = math.log
 
 
 def log2(x: float) -> float:
@@ -278,8 +284,10 @@ def direction(x: float, y: float) -> float:
     >>> direction(1e200, 1e200), direction(0.0, 0.0), direction(-inf, 1.0)
     (0.7071067811865475, 0.0, -1.0)
     """
+    if isnan(x) or isnan(y):
+        return nan
     if isinf(x) or isinf(y):
-        x, y = (copysign(1.0, v) if isinf(v) else 0.0 if v == v else v for v in (x, y))
+        x, y = (copysign(1.0, v) if isinf(v) else 0.0 for v in (x, y))
     scale = max(abs(x), abs(y))
     if scale == 0.0:
         return 0.0
@@ -399,7 +407,13 @@ def gelu(x: float) -> float:
     >>> gelu(0.0), gelu(-inf)
     (0.0, -0.0)
     """
-    return -0.0 if x == -inf else x * (0.5 * math.erfc(-x * _SQRT_HALF))
+    if x == -inf:
+        return -0.0
+    t = -x * _SQRT_HALF
+    if not 1.0 < t < 26.0:
+        return x * (0.5 * math.erfc(t))
+    # erfc would blow up the rounding of t; erfc(t)·exp(t²) does not, and exp(−x²/2) takes x itself.
+    return x * (0.5 * (math.erfc(t) / gaussian(t, 1.0)) * gaussian(x, 0.5))
 
 
 def silu(x: float) -> float:
@@ -422,8 +436,10 @@ def sum(xs: Sequence[float]) -> float:
     """
     try:
         return math.fsum(xs)
-    except (OverflowError, ValueError):  # an intermediate overflow, or inf − inf
-        return builtins.sum(xs)
+    except OverflowError:  # on the way, not necessarily in the end
+        return math.fsum([x * 2.0**-100 for x in xs]) * 2.0**100
+    except ValueError:  # inf − inf
+        return nan
 
 
 def mean(xs: Sequence[float]) -> float:
@@ -432,7 +448,8 @@ def mean(xs: Sequence[float]) -> float:
     >>> mean([1.0, 2.0, 6.0])
     3.0
     """
-    return sum(xs) / len(xs)
+    total = sum(xs)
+    return total / len(xs) if math.isfinite(total) else sum([x / len(xs) for x in xs])
 
 
 def prod(xs: Sequence[float]) -> float:
@@ -490,8 +507,10 @@ def leads(xs: Sequence[float]) -> list[float]:
     [0.0, 0.5, 0.5]
     """
     top = maxout(xs)
-    count = list(xs).count(top)
-    return [(1.0 / count if x == top else 0.0) if count else nan for x in xs]
+    if isnan(top):
+        return [nan] * len(xs)
+    share = 1.0 / list(xs).count(top)
+    return [share if x == top else 0.0 for x in xs]
 
 
 def lead(x: float, rest: Sequence[float]) -> float:
@@ -591,7 +610,7 @@ def digamma(x: float) -> float:
     if isinf(x):
         return x if x > 0.0 else nan
     if x < 0.0:
-        return nan if x == math.floor(x) else digamma(1.0 - x) - math.pi / math.tan(math.pi * math.remainder(x, 1.0))
+        return nan if x == math.floor(x) else digamma(1.0 - x) - math.pi * _cotangent(x)
     if abs(x - _ZERO) < 0.25:
         return _series((x - _ZERO) - _ZERO_REST, _digamma_at_zero())
     terms = []
@@ -604,7 +623,7 @@ def digamma(x: float) -> float:
 
 
 def polygamma(n: float, x: float) -> float:
-    """Return the n-th derivative of ψ; nan unless n is a whole number, at least 1.
+    """Return the n-th derivative of ψ; nan unless n is a whole number from 1 to 150.
 
     Upward recurrence, then the asymptotic series (Abramowitz & Stegun 6.4.6, 6.4.11); reflection below 0 (6.4.7),
     the derivatives of the cotangent as polynomials in it.
@@ -612,7 +631,7 @@ def polygamma(n: float, x: float) -> float:
     >>> polygamma(1.0, 1.0)
     1.6449340668482264
     """
-    if not (n >= 1.0 and n == math.floor(n)):
+    if not (1.0 <= n <= 150.0 and n == math.floor(n)):
         return nan
     order = int(n)
     parity = 1.0 if order % 2 else -1.0
@@ -621,7 +640,7 @@ def polygamma(n: float, x: float) -> float:
     if x == inf:
         return parity * 0.0
     if x <= 0.0 and x == math.floor(x):
-        return inf if order % 2 else copysign(inf, x) if x == 0.0 else nan
+        return inf if order % 2 else copysign(inf, -x) if x == 0.0 else nan
     if x < 0.0:
         return -parity * polygamma(n, 1.0 - x) - _cotangent_derivative(order, x)
     factorial = float(math.factorial(order))
@@ -636,6 +655,12 @@ def polygamma(n: float, x: float) -> float:
     return parity * sum(terms)
 
 
+def _cotangent(x: float) -> float:
+    """Return cot(πx), from whichever of its zero and its pole is nearer."""
+    r = math.remainder(x, 1.0)
+    return div(1.0, math.tan(math.pi * r)) if abs(r) <= 0.25 else copysign(math.tan(math.pi * (0.5 - abs(r))), r)
+
+
 def _cotangent_derivative(n: int, x: float) -> float:
     """Return dⁿ/dxⁿ π·cot(πx), from c' = −π(1 + c²) applied n times to the polynomial c."""
     polynomial = [0, 1]
@@ -645,7 +670,7 @@ def _cotangent_derivative(n: int, x: float) -> float:
         for k, a in enumerate(derivative):
             polynomial[k] -= a
             polynomial[k + 2] -= a
-    c = div(1.0, math.tan(math.pi * math.remainder(x, 1.0)))
+    c = _cotangent(x)
     return math.pi ** (n + 1) * sum([a * pow(c, float(k)) for k, a in enumerate(polynomial) if a])
 
 

@@ -121,9 +121,15 @@ class Op:
         for what, given in (("name", name), ("symbol", symbol)):
             if not isinstance(given, str) or not given:
                 raise TypeError(f"{what} of an operation must be a non-empty text, not {given!r}")
-        for what, rule in (("value", value), ("partials", partials)):
-            if not callable(rule):
+        for what, rule in (("value", value), ("partials", partials), ("kinks", kinks)):
+            if not callable(rule) and (what, rule) != ("kinks", None):
                 raise TypeError(f"the {what} rule of {name} must be a function, not {reprlib.repr(rule)}")
+        if domain is not None and not (
+            isinstance(domain, (tuple, list)) and all(isinstance(d, Domain) for d in domain)
+        ):
+            raise TypeError(
+                f"the domain of {name} must be a tuple of Domains such as (REAL,), not {reprlib.repr(domain)}"
+            )
         self.name = name
         self.symbol = symbol
         self.value = value
@@ -135,7 +141,7 @@ class Op:
         self.arity = len(self.domain)
         # What follows is for speed, and set by those who know better than the declaration: the rules as they are on
         # floats, and a hand-written way to apply the operation, which answers NotImplemented where it can't.
-        self.float_value: Callable[..., float] = getattr(value, "__wrapped__", value)
+        self.float_value = value
         self.float_partials = partials
         self.shortcut: Callable[..., Any] = _no_shortcut
 
@@ -154,13 +160,16 @@ class Op:
                 for x in group if type(group) is tuple else (group,):
                     if (apply := carriers.get(type(x)) or carrier(x)) is not None:
                         return apply(self, operands)
-            return self.value(
-                *(tuple(map(number, xs)) if d.many else number(xs) for xs, d in zip(operands, self.domain, strict=True))
-            )
+            pairs = zip(operands, self.domain, strict=True)
+            return self.float_from(self.value(*(tuple(map(number, xs)) if d.many else number(xs) for xs, d in pairs)))
         for x in operands:
             if type(x) is not float and (apply := carriers.get(type(x)) or carrier(x)) is not None:
                 return apply(self, operands)
-        return self.value(*map(number, operands))
+        return self.float_from(self.value(*map(number, operands)))
+
+    def float_from(self, result: Any) -> float:
+        """Return what a rule gave as a float, or say which rule gave something else."""
+        return result if type(result) is float else number(result, f"what a rule of {self.name} returns")
 
     def __repr__(self) -> str:
         return f"<operation {self.name}({', '.join(self._names)})>"
@@ -189,6 +198,7 @@ class Op:
                 f"{self.name} takes ({', '.join(self._names)}), got {len(operands)} operands"
                 + (f" and {', '.join(named)} by name" if named else "")
                 + (f"; missing: {', '.join(missing)}" if missing else "")
+                + (f"; given twice: {', '.join(twice)}" if twice else "")
             )
         return tuple(given[name] for name in self._names)
 
@@ -217,8 +227,8 @@ def _parameters(
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.KEYWORD_ONLY) for p in parameters):
         raise ValueError(f"the value rule of {name} must take a fixed number of positional operands")
     if not parameters or (domain is not None and len(domain) != len(parameters)):
-        stated = "none" if domain is None else len(domain)
-        raise ValueError(f"the value rule of {name} takes {len(parameters)} operands, its domain states {stated}")
+        wanted = "at least one" if domain is None else f"the {len(domain)} of its domain"
+        raise ValueError(f"the value rule of {name} takes {len(parameters)} operands, but must take {wanted}")
     return (
         tuple(p.name for p in parameters),
         {p.name: p.default for p in parameters if p.default is not p.empty},

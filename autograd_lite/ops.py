@@ -85,7 +85,7 @@ div        = Op("div",        "÷",      ieee.div,        lambda z, x, y: (recip
 neg        = Op("neg",        "−",      operator.neg,    lambda z, x: (-1.0,),                         (REAL,))
 pos        = Op("pos",        "+",      operator.pos,    lambda z, x: (1.0,),                          (REAL,))
 abs        = Op("abs",        "|·|",    operator.abs,    lambda z, x: (sign(x),),                      (REAL,), _at_zero)
-power      = Op("power",      "xᶜ",     ieee.pow,        lambda z, x, c: (c * power(x, c - 1.0) if c else 0.0, 0.0), (REAL, CONSTANT), _at_zero_base)
+power      = Op("power",      "xᶜ",     lambda x, c: ieee.pow(x, c), lambda z, x, c: (c * power(x, c - 1.0) if c else 0.0, 0.0), (REAL, CONSTANT), _at_zero_base)
 pow        = Op("pow",        "xʸ",     ieee.pow,        lambda z, x, y: (pow_partial(x, y, 1.0, 0.0), pow_partial(x, y, 0.0, 1.0)), (REAL, REAL), _at_zero)
 square     = Op("square",     "x²",     lambda x: x * x, lambda z, x: (2.0 * x,),                      (REAL,))
 reciprocal = Op("reciprocal", "1/x",    lambda x: ieee.div(1.0, x), lambda z, x: (-square(z),),        (REAL,), _at_zero)
@@ -105,8 +105,8 @@ cbrt       = Op("cbrt",       "∛",      math.cbrt,       lambda z, x: (recipro
 sin        = Op("sin",        "sin",    ieee.sin,        lambda z, x: (cos(x),),                       (REAL,))
 cos        = Op("cos",        "cos",    ieee.cos,        lambda z, x: (-sin(x),),                      (REAL,))
 tan        = Op("tan",        "tan",    ieee.tan,        lambda z, x: (1.0 + square(z),),              (REAL,))
-asin       = Op("asin",       "asin",   ieee.asin,       lambda z, x: (reciprocal(sqrt((1.0 - x) * (1.0 + x))),),  (UNIT,))
-acos       = Op("acos",       "acos",   ieee.acos,       lambda z, x: (-reciprocal(sqrt((1.0 - x) * (1.0 + x))),), (UNIT,))
+asin       = Op("asin",       "asin",   ieee.asin,       lambda z, x: (reciprocal(sqrt(one_minus_square(x))),),  (UNIT,))
+acos       = Op("acos",       "acos",   ieee.acos,       lambda z, x: (-reciprocal(sqrt(one_minus_square(x))),), (UNIT,))
 atan       = Op("atan",       "atan",   math.atan,       lambda z, x: (square(reciprocal(hypot(1.0, x))),), (REAL,))
 atan2      = Op("atan2",      "atan2",  math.atan2,      lambda z, y, x: (turn(x, y), -turn(y, x)), (REAL, REAL), _at_cut)
 hypot      = Op("hypot",      "√x²+y²", lambda x, y: math.hypot(x, y), lambda z, x, y: (direction(x, y), direction(y, x)), (REAL, REAL), _at_origin)
@@ -115,7 +115,7 @@ cosh       = Op("cosh",       "cosh",   ieee.cosh,       lambda z, x: (sinh(x),)
 tanh       = Op("tanh",       "tanh",   math.tanh,       lambda z, x: (sech2(x),),                     (REAL,))
 asinh      = Op("asinh",      "asinh",  math.asinh,      lambda z, x: (reciprocal(hypot(1.0, x)),),    (REAL,))
 acosh      = Op("acosh",      "acosh",  ieee.acosh,      lambda z, x: (reciprocal(sqrt(x - 1.0) * sqrt(x + 1.0)),), (ABOVE_1,))
-atanh      = Op("atanh",      "atanh",  ieee.atanh,      lambda z, x: (reciprocal(nonnegative((1.0 - x) * (1.0 + x))),), (UNIT,))
+atanh      = Op("atanh",      "atanh",  ieee.atanh,      lambda z, x: (reciprocal(nonnegative(one_minus_square(x))),), (UNIT,))
 
 # ---- special functions ----------------------------------------------------------------------------------
 erf        = Op("erf",        "erf",    math.erf,        lambda z, x: (2.0 * PER_ROOT_PI * gaussian(x, 1.0),),  (REAL,))
@@ -158,6 +158,7 @@ maxout     = Op("maxout",     "max",    ieee.maxout,     lambda z, xs: (leads(xs
 # ---- derivatives of the above that need rows of their own -----------------------------------------------
 sech2      = Op("sech2",      "sech²",  ieee.sech2,      lambda z, x: (-2.0 * tanh(x) * z,),           (REAL,))
 gaussian   = Op("gaussian",   "e^−cx²", ieee.gaussian,   lambda z, x, c: (-2.0 * c * tame(x) * z, 0.0), (REAL, CONSTANT))
+one_minus_square = Op("one_minus_square", "1−x²", lambda x: (1.0 - x) * (1.0 + x), lambda z, x: (-2.0 * x,), (REAL,))
 nonnegative = Op("nonnegative", "≥0",   ieee.nonnegative, lambda z, x: (1.0,),                         (NONNEGATIVE,))
 direction  = Op("direction",  "x/r",    ieee.direction,  lambda z, x, y: (div(square(direction(y, x)), hypot(x, y)), -div(z * direction(y, x), hypot(x, y))), (REAL, REAL), _at_origin)
 turn       = Op("turn",       "x/r²",   ieee.turn,       lambda z, x, y: _turn_partials(direction(x, y), direction(y, x), hypot(x, y)), (REAL, REAL), _at_origin)
@@ -231,6 +232,7 @@ def _bind_to_floats() -> None:
     for helper in (tame, _turn_partials, _share_partials):
         names[helper.__name__] = FunctionType(helper.__code__, names)
     for op in TABLE.values():
+        op.float_value = ieee.UNGUARDED.get(op.value, op.value)
         op.float_partials = FunctionType(op.partials.__code__, names)
 
 

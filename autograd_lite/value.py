@@ -325,14 +325,14 @@ def _record(op: Op, operands: tuple[Any, ...]) -> Value:
             raise TypeError(f"{op.name} needs a constant here, a plain number, but got {x!r}")
         else:
             numbers.append(x._data)
-    z = _checked(op, op.value(*numbers))
+    z = op.float_from(op.value(*numbers))
     partials = _checked_partials(op, op.float_partials(z, *numbers), len(numbers))
     constant_or_value = [x if isinstance(x, Value) else n for x, n in zip(operands, numbers, strict=True)]
     if isinstance(operands[0], Value) and len(operands) <= 2:
         a, b = (*constant_or_value, None)[:2]
-        db = _checked(op, partials[1]) if isinstance(b, Value) else None
-        return _node(z, op, a, _checked(op, partials[0]), b, db)
-    kept = [(x, _checked(op, d)) for x, d in zip(operands, partials, strict=True) if isinstance(x, Value)]
+        db = op.float_from(partials[1]) if isinstance(b, Value) else None
+        return _node(z, op, a, op.float_from(partials[0]), b, db)
+    kept = [(x, op.float_from(d)) for x, d in zip(operands, partials, strict=True) if isinstance(x, Value)]
     return _node(z, op, tuple(x for x, _ in kept), tuple(d for _, d in kept), tuple(constant_or_value))
 
 
@@ -349,19 +349,17 @@ def _record_many(op: Op, groups: tuple[Any, ...]) -> Value:
         else group._data if isinstance(group, Value) else group
         for group in operands
     ]  # fmt: skip
-    z = _checked(op, op.value(*numbers))
+    z = op.float_from(op.value(*numbers))
     kept: list[tuple[Value, float]] = []
     count_all = 0
     for group, ds in zip(operands, _checked_partials(op, op.float_partials(z, *numbers), len(numbers)), strict=True):
+        if type(group) is tuple and not (type(ds) in _SEQUENCES and len(ds) == len(group)):
+            raise TypeError(f"the partials rule of {op.name} must give a list of {len(group)} here, not {ds!r}")
         pairs = list(zip(group, ds, strict=True)) if type(group) is tuple else [(group, ds)]
         count_all += len(pairs)
-        kept += [(x, _checked(op, d)) for x, d in pairs if isinstance(x, Value)]
+        kept += [(x, op.float_from(d)) for x, d in pairs if isinstance(x, Value)]
     parents, partials = zip(*kept, strict=True)
     return _node(z, op, parents, partials, None if len(parents) == count_all else tuple(operands))
-
-
-def _checked(op: Op, x: Any) -> float:
-    return x if type(x) is float else number(x, f"what a rule of {op.name} returns")
 
 
 def _checked_partials(op: Op, partials: Any, wanted: int) -> tuple[Any, ...]:
@@ -391,7 +389,7 @@ def _unary_shortcut(op: Op) -> Callable[[Any], Any]:
     return record
 
 
-_floats: Any = None  # the last row that was found to be all floats: every neuron of a layer gets the same
+_floats: Any = None  # the last tuple that was found to be all floats: every neuron of a layer gets the same one
 
 
 def _record_affine(w: Any, x: Any, b: Any) -> Any:
@@ -404,7 +402,9 @@ def _record_affine(w: Any, x: Any, b: Any) -> Any:
         if type(x[0]) is Value:
             inputs = [v._data for v in x]
         elif x is _floats or {*map(type, x)} == {float}:
-            inputs = _floats = x
+            inputs = x
+            if type(x) is tuple:
+                _floats = x
         else:
             return NotImplemented
         z = (sum(map(mul, weights, inputs)) if _sumprod is None else _sumprod(weights, inputs)) + b._data
