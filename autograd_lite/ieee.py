@@ -410,7 +410,7 @@ def gelu(x: float) -> float:
     if x == -inf:
         return -0.0
     t = -x * _SQRT_HALF
-    if not 1.0 < t < 26.0:
+    if not 1.0 < t < 26.6:
         return x * (0.5 * math.erfc(t))
     # erfc would blow up the rounding of t; erfc(t)·exp(t²) does not, and exp(−x²/2) takes x itself.
     return x * (0.5 * (math.erfc(t) / gaussian(t, 1.0)) * gaussian(x, 0.5))

@@ -290,6 +290,7 @@ REFERENCES: dict[str, Reference] = {
 
     "sech2": unary(_sech2, "±1.5 0.3", "0 ±tiny ±1e-9 ±20 ±40 ±300 ±354 ±372 ±1e17 ±huge"),
     "gaussian": Reference(lambda x, c: mp.exp(-c * x * x), ((1.5, 1.0), (-0.3, 0.5)), tuple((x, c) for c in (0.5, 1.0) for x in (0.0, SMALLEST, 1e-9, 5.3, -15.7, 26.1, 37.3, 40.0, 999.0, 1e17, -1e300))),
+    "one_minus_square": unary(lambda x: (1 - x) * (1 + x), "±2.5 0.3", "0 ±tiny ±1e-9 ±1- ±1+ 1e150"),
     "nonnegative": unary(lambda x: x if x >= 0 else mp.nan, "2.5 0.3", "tiny 1e300 huge"),
     "direction": Reference(lambda x, y: x / mp.hypot(x, y), ((0.7, 2.5), (-0.7, -2.5), (2.0, 0.0)), ((1e-200, 1e-200), (1e200, 1e200), (1e-300, 1e300), (1e308, 1e308), (SMALLEST, SMALLEST), (1e-310, 2e-310), (1e200, 1e190))),
     "turn": Reference(lambda x, y: x / (x * x + y * y), ((0.7, 2.5), (-0.7, -2.5), (2.0, 0.1)), ((1e-200, 1e-200), (1e200, 1e200), (1e-300, 1e300), (1e150, 1e-150), (1e-320, 1e-100))),

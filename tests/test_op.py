@@ -88,7 +88,7 @@ def test_the_value_rule_takes_at_least_one_operand():
 
 @pytest.mark.parametrize("domain", [(), (REAL, REAL)])
 def test_the_domain_states_each_operand(domain):
-    with pytest.raises(ValueError, match=f"takes 1 operands, its domain states {len(domain)}"):
+    with pytest.raises(ValueError, match=f"takes 1 operands, but must take the {len(domain)} of its domain"):
         Op("cube", "x³", lambda x: x**3, identity, domain)
 
 

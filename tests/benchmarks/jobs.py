@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -47,7 +48,7 @@ def swing(
 class Training:
     """Examples, targets, and for each layer the weights and the bias of every neuron."""
 
-    X: Sequence[Sequence[float]]
+    X: Sequence[tuple[float, ...]]
     y: Sequence[int]
     layers: Sequence[Sequence[tuple[list[float], float]]]
 
@@ -60,18 +61,18 @@ class Training:
 def two_moons(examples: int) -> Training:
     """Return J2: MLP(2, [16, 16, 1]), classes −1 and 1."""
     X, y = data.moons(examples, seed=1)
-    return Training(X, [2 * c - 1 for c in y], _random_layers(2, 16, 16, 1))
+    return Training([tuple(x) for x in X], [2 * c - 1 for c in y], _random_layers(2, 16, 16, 1))
 
 
 def digits(examples: int) -> Training:
     """Return J3: MLP(64, [32, 10]), classes 0 to 9."""
     X, y = data.digits()
-    return Training(X[:examples], y[:examples], _random_layers(64, 32, 10))
+    return Training([tuple(x) for x in X[:examples]], y[:examples], _random_layers(64, 32, 10))
 
 
 def _random_layers(*sizes: int) -> list[list[tuple[list[float], float]]]:
     rng = Random(7)
     return [
         [([rng.uniform(-1.0, 1.0) / n_in**0.5 for _ in range(n_in)], rng.uniform(-0.1, 0.1)) for _ in range(n_out)]
-        for n_in, n_out in zip(sizes, sizes[1:], strict=False)
+        for n_in, n_out in pairwise(sizes)
     ]
