@@ -49,35 +49,39 @@ def topological_order(*roots: Value) -> list[Value]:
 
 
 def backpropagate(root: Value, grad: float) -> None:
-    """Set `.grad` of every node root depends on to grad · ∂root/∂node, and add that to what the leaves had.
+    """Set `.grad` of every node in between to grad · ∂root/∂node, and add that to what the leaves had.
 
     This is `topological_order` and then `adjoints` on recorded floats, unrolled for nodes of one, two and many
     parents, because training spends its time here. A gradient of 0 is carried too: 0·inf is nan. If anything
-    interrupts it, every gradient is as it was.
+    interrupts it, the leaves are as they were.
     """
+    if root._a is None:
+        root.grad += grad
+        return
     zero = float("0")  # an object of this sweep alone: a node whose grad *is* this zero has been found
-    nodes, before = [root], [root.grad]
-    found, keep = nodes.append, before.append
+    nodes, leaves, before = [root], [], []
+    root.grad = zero
+
+    def leaf(node: Value) -> None:
+        leaves.append(node)
+        before.append(node.grad)
+
     try:
-        root.grad = zero
         for node in nodes:  # which grows as they are found
             a = node._a
             if type(a) is tuple:
                 for parent in a:
                     if parent.grad is not zero:
-                        keep(parent.grad)
-                        found(parent)
+                        (leaf if parent._a is None else nodes.append)(parent)
                         parent.grad = zero
-            elif a is not None:
+            else:
                 if a.grad is not zero:
-                    keep(a.grad)
-                    found(a)
+                    (leaf if a._a is None else nodes.append)(a)
                     a.grad = zero
                 if node._db is not None:
                     b = node._b
                     if b.grad is not zero:
-                        keep(b.grad)
-                        found(b)
+                        (leaf if b._a is None else nodes.append)(b)
                         b.grad = zero
         root.grad = grad
         for node in sorted(nodes, key=_creation, reverse=True):
@@ -85,15 +89,14 @@ def backpropagate(root: Value, grad: float) -> None:
             if type(a) is tuple:
                 for parent, partial in zip(a, node._da):  # noqa: B905 (made together; `strict` costs a tenth)
                     parent.grad += partial * grad
-            elif a is not None:
+            else:
                 a.grad += node._da * grad
                 if node._db is not None:
                     node._b.grad += node._db * grad
-        for node, old in zip(nodes, before, strict=True):
-            if node._a is None:
-                node.grad += old
+        for node, old in zip(leaves, before, strict=True):
+            node.grad += old
     except BaseException:
-        for node, old in zip(nodes, before, strict=False):
+        for node, old in zip(leaves, before, strict=False):
             node.grad = old
         raise
 
