@@ -1,6 +1,6 @@
 """Compare autograd_lite with micrograd, and with xad where it is installed: same numbers, time, memory.
 
-    uv run python -m tests.benchmarks.eager                 # two to three minutes
+    uv run python -m tests.benchmarks.eager                 # two to three minutes; the machine should be quiet
     uv run --with xad python -m tests.benchmarks.eager      # with xad
     uv run python -m tests.benchmarks.eager --quick         # seconds: does it run, and do the numbers agree?
 
@@ -93,7 +93,7 @@ def report(quick: bool) -> None:
     steps = 20 if quick else 10_000
     for job in jobs(steps, moons=4 if quick else 100, images=2 if quick else 32):
         print(f"\n{job.title}\n  gc   engine           record  backward     total   {job.unit}")
-        for collecting, rounds in ((False, 2 if quick else 21), (True, 2 if quick else 7)):
+        for collecting, rounds in ((False, 2 if quick else 15), (True, 2 if quick else 5)):
             show(job, collecting, measure(job, engines, rounds, collecting))
     show_bytes(engines, steps)
 
@@ -162,10 +162,12 @@ def run_once(function: Callable[[Any], Any], task: Any, collecting: bool) -> tup
 
 
 def check_equal(what: str, numbers: Sequence[float], reference: Sequence[float]) -> None:
-    """Raise an ArithmeticError unless the numbers are those of the reference within 1e-9 of each."""
+    """Raise an ArithmeticError unless the numbers are those of the reference, each within 1e-9 of it."""
+    if len(numbers) != len(reference):
+        raise ArithmeticError(f"{what}: {len(numbers)} numbers, but {OURS} computed {len(reference)}")
     for place, (number, wanted) in enumerate(zip(numbers, reference, strict=True)):
         if not math.isclose(number, wanted, rel_tol=1e-9):
-            raise ArithmeticError(f"{what}: number {place} is {number!r}, but another engine computed {wanted!r}")
+            raise ArithmeticError(f"{what}: number {place} is {number!r}, but {OURS} computed {wanted!r}")
 
 
 def check_sizes(gradients: Sequence[float]) -> None:
@@ -179,35 +181,38 @@ def show(job: Job, collecting: bool, slices: Mapping[str, list[Slice]]) -> None:
     ours = slices[OURS]
     for name, theirs in slices.items():
         columns = ([s.record for s in theirs], [s.backward for s in theirs], [s.total for s in theirs])
-        times = "".join(f"{median(column) * job.units_per_second:10.4g}" for column in columns)
+        times = "".join(f"{median(column) * job.units_per_second:10,.1f}" for column in columns)
         ratio = median(their.total / our.total for their, our in zip(theirs, ours, strict=True))
-        verdict = "" if name == OURS else f"   {ratio:.2f} times ours"
+        verdict = "" if name == OURS else f"   {ratio:.2f} × ours"
         if name == "micrograd":
-            verdict += f"; wanted {job.wanted[collecting]:g}: {reached(ratio >= job.wanted[collecting])}"
+            verdict += f", wanted ≥ {job.wanted[collecting]:g}: {reached(ratio >= job.wanted[collecting])}"
         print(f"  {'on ' if collecting else 'off'}  {name:13}{times}{verdict}")
 
 
 def show_bytes(engines: Mapping[str, ModuleType], steps: int) -> None:
     """Show what J1's recorded graph weighs.
 
-    The first column divides its bytes by the operations of the program, which are the same for all; the second by
-    the Values the engine made of them, as micrograd also makes nodes of constants and two of a subtraction.
+    The first column shares its bytes out over the operations of the program, which are the same for all; the second
+    over the Values the engine made of them: to micrograd a constant is one too, and a subtraction is three.
     """
     operations = steps * OPERATIONS_PER_STEP
     weights = {name: weigh(engine, steps) for name, engine in engines.items()}
-    print("\nJ1: bytes of the recorded graph\n       engine         an operation   a Value   Values an operation")
+    ours, our_values = weights[OURS]
+    print("\nJ1: bytes of the recorded graph\n       engine         an operation     a Value")
     for name, (size, values) in weights.items():
-        line = f"{size / operations:12.0f}" + (f"{size / values:12.0f}{values / operations:14.2f}" if values else "")
+        line = f"  {size / operations:17.0f}" + (f"{size / values:12.0f}" if values else "")
         if name == "micrograd":
-            share = weights[OURS][0] / size
-            own_share = weights[OURS][0] / weights[OURS][1] / (size / values)
-            line += f"   ours is {share:.2f} of it; wanted {BYTES_WANTED:g}: {reached(share <= BYTES_WANTED)}"
-            line += f" (of a Value {own_share:.2f})"
+            share, share_of_value = ours / size, ours * values / our_values / size
+            line += f"   ours is {share:.2f} an operation, wanted ≤ {BYTES_WANTED:g}: {reached(share <= BYTES_WANTED)}"
+            line += f" ({share_of_value:.2f} a Value)"
         print(f"       {name:13}{line}")
 
 
 def weigh(engine: ModuleType, steps: int) -> tuple[int, int]:
-    """Return the bytes that recording J1 allocates and keeps, and how many Values it makes."""
+    """Return the bytes that recording J1 allocates and keeps, as Python's allocator counts them, and its Values.
+
+    An engine with memory of its own says how much in `tape_bytes`.
+    """
     gc.collect()
     stages = engine.scalar_program(steps)
     next(stages)
