@@ -282,31 +282,37 @@ def jvp(f: Callable[..., Any], xs: Any, v: Any) -> Any:
 
 # ---- arguments and results ----------------------------------------------------------------------------------
 
-_calls = threading.local()
+_thread = threading.local()
+
+
+def _variables() -> list[Value]:
+    """Return what this thread's derivatives in progress vary, outermost first."""
+    if not hasattr(_thread, "variables"):
+        _thread.variables = []
+    variables: list[Value] = _thread.variables
+    return variables
 
 
 @contextlib.contextmanager
 def _differentiating(*args: Any) -> Iterator[Callable[..., bool]]:
     """Record in this block; give the function that says of f's results whether their derivatives must be Values.
 
-    They must if an argument is a Value, and if this call is inside that of another derivative and the results
-    depend on something that was made there: a float would drop what the outer derivative is after.
+    They must if an argument is a Value, and if the results depend on what another derivative varies that this one is
+    inside of: a float would drop what the outer one is after.
     """
-    start = Value(0.0)._id
-    outermost = getattr(_calls, "outermost", None)
+    variables = _variables()
+    outer = len(variables)
 
     def is_nested(*results: Value) -> bool:
-        return any(isinstance(x, Value) for arg in args for x in _flat(arg)) or (
-            outermost is not None and any(outermost <= node._id < start for node in topological_order(*results))
-        )
+        if any(isinstance(x, Value) for arg in args for x in _flat(arg)):
+            return True
+        return outer > 0 and not set(variables[:outer]).isdisjoint(topological_order(*results))
 
-    if outermost is None:
-        _calls.outermost = start
     try:
         with recording():
             yield is_nested
     finally:
-        _calls.outermost = outermost
+        del variables[outer:]
 
 
 def _inputs(x: Any) -> Any:
@@ -314,11 +320,11 @@ def _inputs(x: Any) -> Any:
 
     A fresh node keeps an inner derivative from seeing what the outer one varies.
     """
-    if isinstance(x, Value):
-        return +x
     if _is_sequence(x):
         return [_inputs(element) for element in x]
-    return Value(number(x, "an argument to differentiate"))
+    variable = +x if isinstance(x, Value) else Value(number(x, "an argument to differentiate"))
+    _variables().append(variable)
+    return variable
 
 
 def _is_sequence(x: Any) -> bool:

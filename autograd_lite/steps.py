@@ -86,8 +86,8 @@ def steps(y: Value, grad: float = 1.0) -> Steps:
     ...             print(f"{op.name}{tuple(o.name for o in operands)} = {result}")
     ...         case Backward():
     ...             print(f"{event.parent.name} gets {event.partial} · {event.upstream} = {event.contribution}")
-    x = 2.0
     w = 0.5
+    x = 2.0
     mul('w', 'x') = 1.0
     w gets 2.0 · 1.0 = 2.0
     x gets 0.5 · 1.0 = 0.5

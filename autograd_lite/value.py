@@ -6,7 +6,7 @@ import contextlib
 import math
 import reprlib
 from collections.abc import Iterator
-from itertools import count, islice
+from itertools import islice
 from operator import mul
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Value", "no_grad", "recording", "stop_gradient"]
 
-_next_id = count().__next__
 _new = object.__new__
 
 
@@ -56,7 +55,8 @@ class Value:
     #   two operands:  also _b, and _db, which is None where _b is a constant
     #   any others:    _a and _da are the tuples of parents and partials; _b the tuple of operands, or None where
     #                  they are just the parents
-    __slots__ = ("__weakref__", "_a", "_b", "_da", "_data", "_db", "_id", "grad", "name", "op")
+    #   w·x + b with a constant x:  _a is w, _da is x, _b is b and _db is 1.0
+    __slots__ = ("__weakref__", "_a", "_b", "_da", "_data", "_db", "grad", "name", "op")
 
     grad: float
     name: str | None
@@ -66,7 +66,6 @@ class Value:
     _da: Any
     _b: Any
     _db: float | None
-    _id: int
 
     def __init__(self, data: float, name: str | None = None) -> None:
         self._data = number(data, "the data of a Value")
@@ -75,7 +74,6 @@ class Value:
         self.grad = 0.0
         self.name = name
         self.op = self._a = self._da = self._b = self._db = None
-        self._id = _next_id()
 
     @property
     def data(self) -> float:
@@ -95,9 +93,11 @@ class Value:
         """
         if self._a is None:
             return ()
-        if type(self._a) is tuple:
-            return _regrouped(self._a, self.op) if self._b is None else self._b  # type: ignore[arg-type]
-        return (self._a,) if self._b is None else (self._a, self._b)
+        if type(self._a) is not tuple:
+            return (self._a,) if self._b is None else (self._a, self._b)
+        if self._db is not None:
+            return (self._a, self._da, self._b)
+        return _regrouped(self._a, self.op) if self._b is None else self._b  # type: ignore[arg-type]
 
     @property
     def parents(self) -> tuple[Value, ...]:
@@ -109,9 +109,8 @@ class Value:
         """
         if self._a is None:
             return ()
-        if type(self._a) is tuple:
-            return self._a
-        return (self._a,) if self._db is None else (self._a, self._b)
+        first = self._a if type(self._a) is tuple else (self._a,)
+        return first if self._db is None else (*first, self._b)
 
     @property
     def partials(self) -> tuple[float, ...]:
@@ -122,9 +121,8 @@ class Value:
         """
         if self._a is None:
             return ()
-        if type(self._a) is tuple:
-            return self._da  # type: ignore[no-any-return]
-        return (self._da,) if self._db is None else (self._da, self._db)
+        first = self._da if type(self._a) is tuple else (self._da,)
+        return first if self._db is None else (*first, self._db)
 
     def backward(self, grad: float = 1.0) -> None:
         """Add ∂self/∂leaf · grad to the `.grad` of every leaf, and set that of every node in between.
@@ -276,7 +274,6 @@ def _node(data: float, op: Op, a: Any, da: Any, b: Any = None, db: float | None 
     node._da = da
     node._b = b
     node._db = db
-    node._id = _next_id()
     return node
 
 
@@ -411,7 +408,7 @@ def _record_affine(w: Any, x: Any, b: Any) -> Any:
     except (AttributeError, IndexError):  # not all of them are Values
         return NotImplemented
     if inputs is x:
-        return _node(z, _AFFINE, (*w, b), (*x, 1.0), (tuple(w), tuple(x), b))
+        return _node(z, _AFFINE, tuple(w), tuple(x), b, 1.0)
     return _node(z, _AFFINE, (*w, *x, b), (*inputs, *weights, 1.0))
 
 
