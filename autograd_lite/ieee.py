@@ -90,7 +90,7 @@ def pow_partial(x: float, y: float, k: float, j: float) -> float:
     >>> pow_partial(3.0, 2.0, 1.0, 0.0), pow_partial(0.0, 0.0, 1.0, 0.0), pow_partial(0.0, 0.5, 0.0, 1.0)
     (6.0, 0.0, 0.0)
     """
-    if not (k >= 0.0 and j >= 0.0 and k.is_integer() and j.is_integer()):
+    if not (0.0 <= k <= 150.0 and 0.0 <= j <= 150.0 and k.is_integer() and j.is_integer()):
         return nan
     order = int(j)
     coefficients = [1.0] + [0.0] * order  # of t⁰ … tʲ in ∏ (y − i + t)

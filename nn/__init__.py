@@ -10,7 +10,9 @@
 """
 
 from . import data, init, losses, optim
+from .animation import Animation, animate
 from .drawing import Drawing, draw
+from .exports import graph_json, mermaid, read_graph, save_graph, tree
 from .modules import MLP, Layer, Module, Neuron
 from .optim import SGD, Adam, AdamW, RMSprop
 from .persistence import load, save
@@ -18,7 +20,7 @@ from .plotting import plot_boundary, plot_history
 from .training import DivergenceError, History, classify, evaluate, fit, predict
 
 __all__ = [
-    "MLP", "SGD", "Adam", "AdamW", "DivergenceError", "Drawing", "History", "Layer", "Module", "Neuron", "RMSprop",
-    "classify", "data", "draw", "evaluate", "fit", "init", "load", "losses", "optim", "plot_boundary", "plot_history",
-    "predict", "save",
+    "MLP", "SGD", "Adam", "AdamW", "Animation", "DivergenceError", "Drawing", "History", "Layer", "Module", "Neuron",
+    "RMSprop", "animate", "classify", "data", "draw", "evaluate", "fit", "graph_json", "init", "load", "losses",
+    "mermaid", "optim", "plot_boundary", "plot_history", "predict", "read_graph", "save", "save_graph", "tree",
 ]  # fmt: skip
