@@ -7,15 +7,29 @@ program gives the same bits on every run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from .value import Value
-
-__all__ = ["adjoints", "backpropagate", "topological_order"]
+__all__ = ["Node", "adjoints", "backpropagate", "topological_order"]
 
 
-def topological_order(*roots: Value) -> list[Value]:
+class Node(Protocol):
+    """Say what the walk needs of a node; `Value` tells how its operands and partials lie in the slots."""
+
+    grad: float
+    _a: Any
+    _da: Any
+    _b: Any
+    _db: float | None
+
+    @property
+    def parents(self) -> tuple[Any, ...]:
+        """The nodes it was made from, in order."""
+
+
+N = TypeVar("N", bound=Node)
+
+
+def topological_order(*roots: N) -> list[N]:
     """Return every node the roots depend on, themselves included, operands before results.
 
     The walk is depth-first: a node goes back under its operands, and when it comes up again they are done.
@@ -25,8 +39,8 @@ def topological_order(*roots: Value) -> list[Value]:
     >>> [node.data for node in topological_order(x * x + 1)]
     [2.0, 4.0, 5.0]
     """
-    begun: set[Value] = set()
-    order: dict[Value, None] = {}
+    begun: set[N] = set()
+    order: dict[N, None] = {}
     todo = list(reversed(roots))
     while todo:
         node = todo.pop()
@@ -39,14 +53,14 @@ def topological_order(*roots: Value) -> list[Value]:
     return list(order)
 
 
-def backpropagate(root: Value, grad: float) -> None:
+def backpropagate(root: Node, grad: float) -> None:
     """Set `.grad` of every node in between to grad · ∂root/∂node, and add that to what the leaves had.
 
     This is `topological_order` and then `adjoints` on recorded floats, unrolled for nodes of one, two and many
     parents, because training spends its time here. A gradient of 0 is carried too: 0·inf is nan. If anything
     interrupts it, the leaves are as they were.
     """
-    leaves: list[tuple[Value, float]] = []
+    leaves: list[tuple[Node, float]] = []
     try:
         order = _cleared(root, leaves)
         root.grad = grad
@@ -67,10 +81,10 @@ def backpropagate(root: Value, grad: float) -> None:
         raise
 
 
-def _cleared(root: Value, leaves: list[tuple[Value, float]]) -> list[Value]:
+def _cleared(root: Node, leaves: list[tuple[Node, float]]) -> list[Node]:
     """Return the nodes that are not leaves in topological order, every gradient set to 0; note what leaves had."""
     begun, done = float("0"), float("0")  # two objects of this walk alone: where a node's grad *is* one, it was met
-    order: list[Value] = []
+    order: list[Node] = []
     todo = [root]
     push = todo.append
     while todo:

@@ -174,13 +174,6 @@ class Op:
     def __repr__(self) -> str:
         return f"<operation {self.name}({', '.join(self._names)})>"
 
-    def __reduce__(self) -> str | tuple[Any, ...]:
-        from . import ops  # only here: the table is made of this class
-
-        if getattr(ops, self.name, None) is self:
-            return _from_table, (self.name,)
-        raise TypeError(f"{self.name} is not in the table, and its rules are code: it can't be pickled")
-
     def __copy__(self) -> Op:
         return self
 
@@ -205,13 +198,6 @@ class Op:
 
 def _no_shortcut(*operands: Any) -> Any:
     return NotImplemented
-
-
-def _from_table(name: str) -> Op:
-    from . import ops
-
-    op: Op = getattr(ops, name)
-    return op
 
 
 def _parameters(

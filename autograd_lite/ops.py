@@ -13,6 +13,7 @@ of least norm; else the limit; else nan. The README's table lists every such poi
 
 from __future__ import annotations
 
+import copyreg
 import math
 import operator
 from collections.abc import Iterable
@@ -220,6 +221,20 @@ def leads(xs: Any) -> list[Any]:
 
 TABLE: dict[str, Op] = {op.name: op for op in list(globals().values()) if isinstance(op, Op)}
 """Every row by its name."""
+
+
+def _row(name: str) -> Op:
+    return TABLE[name]
+
+
+def _reduce(op: Op) -> tuple[Any, ...]:
+    """Pickle a row by its name."""
+    if TABLE.get(op.name) is not op:
+        raise TypeError(f"{op.name} is not in the table, and its rules are code: it can't be pickled")
+    return _row, (op.name,)
+
+
+copyreg.pickle(Op, _reduce)
 
 
 def _bind_to_floats() -> None:
