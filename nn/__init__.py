@@ -17,10 +17,12 @@ from .modules import MLP, Layer, Module, Neuron
 from .optim import SGD, Adam, AdamW, RMSprop
 from .persistence import load, save
 from .plotting import plot_boundary, plot_history
+from .stepping import Stepper, stepper
 from .training import DivergenceError, History, classify, evaluate, fit, predict
 
 __all__ = [
     "MLP", "SGD", "Adam", "AdamW", "Animation", "DivergenceError", "Drawing", "History", "Layer", "Module", "Neuron",
-    "RMSprop", "animate", "classify", "data", "draw", "evaluate", "fit", "graph_json", "init", "load", "losses",
-    "mermaid", "optim", "plot_boundary", "plot_history", "predict", "read_graph", "save", "save_graph", "tree",
+    "RMSprop", "Stepper", "animate", "classify", "data", "draw", "evaluate", "fit", "graph_json", "init", "load",
+    "losses", "mermaid", "optim", "plot_boundary", "plot_history", "predict", "read_graph", "save", "save_graph",
+    "stepper", "tree",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command `autograd-lite`: train a network, predict with it, draw the graph of an expression.
+"""The command `autograd-lite`: train a network, predict with it, draw an expression or step through it.
 
 `_COMMANDS` at the end lists the sub-commands. Each is a function from the parsed arguments to an exit status; to say
 what is wrong it raises, and `main` makes one line of that.
@@ -33,6 +33,7 @@ from .modules import MLP, Module
 from .optim import SGD, Adam, AdamW, Optimizer, RMSprop, cosine
 from .persistence import read_model, save
 from .plotting import plot_boundary, plot_history
+from .stepping import stepper
 from .training import History, classify, evaluate, fit, predict
 
 __all__ = ["main"]
@@ -148,11 +149,15 @@ operations:
 """
 
 
-def _add_draw_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_expression_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("expression", metavar="EXPRESSION", help='such as "tanh(w*x + b)"')
     parser.add_argument(
         "--at", metavar="NAME=NUMBER,...", type=_assignments, action="extend", default=[], help="what the variables are"
     )
+
+
+def _add_draw_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_expression_arguments(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="draw the graph into a .svg, .png, .pdf or .dot file")
 
 
@@ -169,15 +174,20 @@ def _assignments(text: str) -> list[tuple[str, float]]:
     return assignments
 
 
-def _draw(args: argparse.Namespace) -> int:
+def _evaluated(args: argparse.Namespace) -> tuple[al.Value, dict[str, al.Value]]:
+    """Return the Value of the expression, and its variables."""
     expression = parse(args.expression)
     values = dict(args.at)
     try:
         if len(values) < len(args.at):
             raise ValueError("a variable is given twice")
-        y, variables = expression.evaluate(values)
+        return expression.evaluate(values)
     except ValueError as error:
         raise ValueError(f"--at: {error}") from None
+
+
+def _draw(args: argparse.Namespace) -> int:
+    y, variables = _evaluated(args)
     y.backward()
     if args.output is not None:
         draw(y).save(args.output)
@@ -186,6 +196,30 @@ def _draw(args: argparse.Namespace) -> int:
         print(f"d/d{name} = {x.grad!r}")
     if args.output is None:
         print("(-o graph.svg draws the graph)", file=sys.stderr)
+    return 0
+
+
+# ---- step -----------------------------------------------------------------------------------------------------
+
+_STEP_NOTES = """\
+On a terminal, the keys ← → home end move and q leaves; elsewhere every step is printed on a line of its own. The page
+that -o writes has the graph in it, and works without a network.
+
+example:  autograd-lite step "tanh(w*x + b)" --at w=0.5,x=2,b=0.1
+"""
+
+
+def _add_step_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_expression_arguments(parser)
+    parser.add_argument("-o", "--output", metavar="FILE.html", help="write a page to step through in a browser")
+
+
+def _step(args: argparse.Namespace) -> int:
+    s = stepper(_evaluated(args)[0])
+    if args.output is None:
+        s.play()
+    else:
+        s.save(args.output)
     return 0
 
 
@@ -542,5 +576,8 @@ _COMMANDS = {
     "predict": _Command("predict with a trained network", _add_predict_arguments, _PREDICT_NOTES, _predict),
     "draw": _Command(
         "compute an expression and its gradient, and draw its graph", _add_draw_arguments, _DRAW_NOTES, _draw
+    ),
+    "step": _Command(
+        "step through an expression and its gradient, one product at a time", _add_step_arguments, _STEP_NOTES, _step
     ),
 }

@@ -201,12 +201,18 @@ class Drawing:
         )
         points = re.search(r'<svg[^>]* height="([\d.]+)pt"', self.svg)
         height = math.ceil(float(points[1]) * 4 / 3) + 20 if points else 400  # CSS: 3 pt are 4 px; 20 for a scroll bar
-        image = base64.b64encode(self.svg.encode()).decode()
-        return (
-            f'<div><iframe title="{alt}" sandbox srcdoc="{html.escape(page)}" '
-            f'style="width:100%;height:{height}px;border:0" onload="this.nextElementSibling?.remove()"></iframe>'
-            f'<img alt="{alt}" src="data:image/svg+xml;base64,{image}" style="max-width:100%"></div>'
-        )
+        return framed(page, height, self.svg, self.summary)
+
+
+def framed(page: str, height: int, svg: str, title: str, allow: str = "") -> str:
+    """Return a sandboxed frame with a page in it, and the picture for where frames are taken away."""
+    alt = html.escape(title)
+    image = base64.b64encode(svg.encode()).decode()
+    return (
+        f'<div><iframe title="{alt}" sandbox="{allow}" srcdoc="{html.escape(page)}" '
+        f'style="width:100%;height:{height}px;border:0" onload="this.nextElementSibling?.remove()"></iframe>'
+        f'<img alt="{alt}" src="data:image/svg+xml;base64,{image}" style="max-width:100%"></div>'
+    )
 
 
 # ---- laying out -----------------------------------------------------------------------------------------------

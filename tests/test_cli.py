@@ -111,6 +111,30 @@ def test_draw_of_hostile_text_runs_nothing(capsys):
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+# step
+
+
+def test_step_prints_every_step_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["step", "w*x", "--at", "w=0.5,x=2"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "forward",
+        "  1  w = 0.5",
+        "  2  x = 2",
+        "  3  y = w × x = 0.5 × 2 = 1",
+        "backward",
+        "  4  ∂y/∂w · ∂y/∂y = 2 × 1 = 2 → grad so far 2",
+        "  5  ∂y/∂x · ∂y/∂y = 0.5 × 1 = 0.5 → grad so far 0.5",
+    ]
+    assert written() == set()
+
+
+def test_step_writes_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["step", "tanh(w*x + b)", "--at", "w=0.5,x=2,b=0.1", "-o", "steps.html"]) == 0
+    assert capsys.readouterr().out == ""
+    assert written() == {"steps.html"}
+    assert "tanh(v5) = tanh(1.1) = 0.8005" in Path("steps.html").read_text("utf-8")
+
+
 # train
 
 
@@ -380,6 +404,8 @@ def assert_refused(capsys: pytest.CaptureFixture[str], message: str, *arguments:
         ("draw x --at x=1,", "--at: found '', want NAME=NUMBER"),
         ("draw x --at x=one", "--at: found 'one' for x, want a number"),
         ("draw x --at x=1 -o x.jpg", "saved as .svg, .png, .pdf or .dot, but 'x.jpg' ends otherwise"),
+        ("step x --at x=1 -o x.svg", "a stepper is saved as .html, but 'x.svg' ends otherwise"),
+        ("step x+y --at x=1", "--at: no value is given for y"),
         ("draw x --at x=1 -o nosuch/x.svg", "nosuch.x.svg: No such file or directory"),
     ],
 )
@@ -512,6 +538,7 @@ def test_version_and_help(capsys):
         (["train", "--help"], "digits"),
         (["predict", "--help"], "MODEL.json"),
         (["draw", "--help"], "logsumexp"),
+        (["step", "--help"], "← → home end"),
     ):
         with pytest.raises(SystemExit) as left:
             main(arguments)

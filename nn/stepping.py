@@ -1,0 +1,423 @@
+"""Step through a computation, forwards and then backwards: as text, in a terminal, and as a page for a browser.
+
+A step is one event of `autograd_lite.steps`: an operation forwards, or one product of the chain rule backwards.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import html
+import json
+import operator
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from importlib import resources
+from reprlib import repr as short
+from typing import Any
+
+import autograd_lite as al
+from autograd_lite import Value
+from autograd_lite.steps import Backward, Event, Forward, steps
+
+from .drawing import Drawing, _counted, _graph_dot, _printable, framed, nodes_and_edges
+from .files import write_atomically
+
+__all__ = ["Stepper", "stepper"]
+
+_LONGEST_NAME = 24
+_MOST_IN_PAGE = 2000  # the time to lay a graph out grows faster than the graph
+_INFIX = {al.add: "+", al.sub: "−", al.mul: "×", al.div: "÷", al.power: "**", al.pow: "**"}
+
+
+def stepper(y: Value) -> Stepper:
+    """Step through how y was computed, and then through every product of the chain rule, back to the leaves.
+
+    Nothing is changed by it: the gradients are those of this walk, which starts from ∂y/∂y = 1.
+
+    Raises:
+        TypeError: y is not a Value.
+
+    >>> x, w = Value(2.0, "x"), Value(0.5, "w")
+    >>> s = stepper(w * x)
+    >>> s
+    step 1 of 5, forward: w = 0.5
+    >>> s.goto("y")
+    step 3 of 5, forward: y = w × x = 0.5 × 2 = 1
+    >>> s.next()
+    step 4 of 5, backward: ∂y/∂w · ∂y/∂y = 2 × 1 = 2 → grad so far 2
+    """
+    return Stepper(y)
+
+
+class Stepper:
+    """A place in the events of a computation; `stepper` makes it.
+
+    A Value without a name is called by its place in the computation, `v3`, and the last of them y. What moves returns
+    the stepper, so that a notebook shows the new step.
+
+    Attributes:
+        steps: All events, as `autograd_lite.steps` gives them.
+        position: The number of the current one; the first is 0.
+    """
+
+    def __init__(self, y: Value) -> None:
+        self.steps = steps(y)
+        self.position = 0
+        self._order = [event.node for event in self.steps.forward]
+        self._labels = _labels(self._order)
+
+    @property
+    def event(self) -> Event:
+        """The current event.
+
+        >>> stepper(Value(2.0, "x")).event.result
+        2.0
+        """
+        return self.steps[self.position]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def next(self) -> Stepper:
+        """Go one step on; at the end, stay there.
+
+        >>> stepper(Value(2.0, "x").tanh()).next().position
+        1
+        """
+        self.position = min(self.position + 1, len(self) - 1)
+        return self
+
+    def back(self) -> Stepper:
+        """Go one step back; at the start, stay there.
+
+        >>> stepper(Value(2.0, "x").tanh()).next().back().position
+        0
+        """
+        self.position = max(self.position - 1, 0)
+        return self
+
+    def goto(self, where: int | str) -> Stepper:
+        """Go to the step of this number (-1 is the last), or to where the node of this name gets its value.
+
+        Raises:
+            TypeError: It is neither.
+            ValueError: There is no such step, no node of this name, or more than one.
+
+        >>> stepper(Value(2.0, "x").tanh()).goto(-1).position
+        2
+        """
+        self.position = self._named(where) if isinstance(where, str) else self._numbered(where)
+        return self
+
+    def until(self, predicate: Callable[[Event], object]) -> Stepper:
+        """Go on to the next event of which the predicate is true.
+
+        Raises:
+            TypeError: The predicate is not a function.
+            ValueError: There is none after the current one; the position stays.
+
+        >>> x = Value(3.0, "x")
+        >>> stepper(x * x).until(lambda event: isinstance(event, Backward) and event.parent is x).position
+        2
+        """
+        if not callable(predicate):
+            raise TypeError(f"until takes a function of an event, not {short(predicate)}")
+        for position in range(self.position + 1, len(self)):
+            if predicate(self.steps[position]):
+                self.position = position
+                return self
+        raise ValueError(f"no event after step {self.position + 1} of {len(self)} is such; goto(0) goes to the start")
+
+    def text(self, position: int) -> str:
+        """Return the line of arithmetic of an event, given by its number.
+
+        >>> stepper(Value(2.0, "x") * 3.0).text(1)
+        'y = x × 3 = 2 × 3 = 6'
+        """
+        event = self.steps[self._numbered(position)]
+        called, root = self._called, self._called(self._order[-1])
+        if isinstance(event, Backward):
+            node, parent = called(event.node), called(event.parent)
+            so_far = _number(event.after)
+            if event.before != 0.0:
+                so_far = f"{_number(event.before)} + {_factor(event.contribution)} = {so_far}"
+            return (
+                f"∂{node}/∂{parent} · ∂{root}/∂{node} = {_factor(event.partial)} × {_factor(event.upstream)} "
+                f"= {_number(event.contribution)} → grad so far {so_far}"
+            )
+        terms = [called(event.node), _number(event.result)]
+        if event.op is not None:
+            terms[1:1] = [_formula(event.op, event.operands, show) for show in (called, lambda x: _factor(x.data))]
+        return " = ".join(terms)
+
+    def play(self) -> None:
+        """Step by the keys of a terminal, ← → home end and q to leave; print all steps where there is no terminal.
+
+        >>> stepper(Value(2.0, "x") * 3.0).play()
+        forward
+          1  x = 2
+          2  y = x × 3 = 2 × 3 = 6
+        backward
+          3  ∂y/∂x · ∂y/∂y = 3 × 1 = 3 → grad so far 3
+        """
+        if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+            _play(self)
+            return
+        for position in range(len(self)):
+            if position in (0, len(self._order)):
+                print(self._pass(position))
+            print(f"{position + 1:3}  {self.text(position)}")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a page to step through in a browser; it needs nothing but itself, and opens at the current step.
+
+        Raises:
+            ImportError: There is no Graphviz, neither that of pygraphviz nor `dot` on PATH.
+            OSError: The file can't be written.
+            ValueError: The suffix is not .html, or the graph is too large for a picture.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     stepper(Value(2.0, "x").tanh()).save(f"{folder}/steps.html")
+        """
+        if not str(path).lower().endswith((".html", ".htm")):
+            raise ValueError(f"a stepper is saved as .html, but {str(path)!r} ends otherwise")
+        write_atomically(path, self._page())
+
+    def __repr__(self) -> str:
+        return f"step {self.position + 1} of {len(self)}, {self._pass(self.position)}: {self.text(self.position)}"
+
+    def _repr_mimebundle_(
+        self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
+    ) -> dict[str, str]:
+        makers: dict[str, Callable[[], str]] = {"text/plain": self.__repr__}
+        if len(self) <= _MOST_IN_PAGE:
+            makers |= {"text/html": self._html, "image/svg+xml": lambda: self._picture.svg}
+        wanted = set(include or makers) - set(exclude or ())
+        return {mime: make() for mime, make in makers.items() if mime in wanted}
+
+    def _html(self) -> str:
+        points = re.search(r'<svg[^>]* height="([\d.]+)pt"', self._picture.svg)
+        height = float(points[1]) * 4 / 3 if points else 300.0  # CSS: 3 pt are 4 px
+        return framed(
+            self._page(), round(min(max(height, 160), 420)) + 250, self._picture.svg, self._title, "allow-scripts"
+        )
+
+    @property
+    def _title(self) -> str:
+        return f"{self._called(self._order[-1])}, step by step: {_counted(len(self), 'step')}"
+
+    def _pass(self, position: int) -> str:
+        return "forward" if position < len(self._order) else "backward"
+
+    def _called(self, node: Value) -> str:
+        return _printable(self._labels[node], _LONGEST_NAME)
+
+    def _numbered(self, where: int) -> int:
+        try:
+            position = operator.index(where)
+        except TypeError:
+            raise TypeError(f"want the number of a step or the name of a node, not {short(where)}") from None
+        if not -len(self) <= position < len(self):
+            raise ValueError(f"there is no step {position}; the numbers are 0 to {len(self) - 1}")
+        return position % len(self)
+
+    def _named(self, name: str) -> int:
+        found = [i for i, node in enumerate(self._order) if self._labels[node] == name]
+        if len(found) > 1:
+            raise ValueError(f"{len(found)} nodes are named {short(name)}, at steps {short(found)}; give a number")
+        if not found:
+            names = ", ".join(self._called(node) for node in self._order[:8])
+            raise ValueError(f"no node is named {short(name)}; there are {names}{', …' * (len(self._order) > 8)}")
+        return found[0]
+
+    @cached_property
+    def _picture(self) -> Drawing:
+        """The graph with the names used here and the gradients of the whole walk."""
+        if len(self) > _MOST_IN_PAGE:
+            raise ValueError(
+                f"this graph is too large for a page ({len(self):,} steps; the most is {_MOST_IN_PAGE:,}); "
+                "step through a part of it, or as text with next, goto and until"
+            )
+        grads = {self._order[-1]: 1.0} | {event.parent: event.after for event in self.steps.backward}
+        nodes, edges = nodes_and_edges(self._order, {self._order[-1]})
+        nodes = [
+            replace(node, name=self._labels[value], grad=grads[value])
+            for node, value in zip(nodes, self._order, strict=True)
+        ]
+        return Drawing(_graph_dot(nodes, edges, False, "LR"), self._title)
+
+    def _page(self) -> str:
+        index = {node: i for i, node in enumerate(self._order)}
+        story = {
+            "labels": [self._called(node) for node in self._order],
+            "position": self.position,
+            "events": [_as_json(event, index, self.text(i)) for i, event in enumerate(self.steps)],
+        }
+        # No name can end the element, nor be taken for a comment in it.
+        data = json.dumps(story, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+        style, module = (resources.files("nn").joinpath(f"stepper.{kind}").read_text("utf-8") for kind in ("css", "js"))
+        script = f'{module}\nstart(document.querySelector(".stepper"));\n'
+        policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
+        title = html.escape(self._title)
+        return (
+            f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
+            f'<style>{style}</style>\n</head>\n<body>\n<main class="stepper" aria-label="{title}">\n'
+            f'{_compact(self._picture.svg)}\n<script type="application/json">{data}</script>\n</main>\n'
+            f'<script type="module">{script}</script>\n</body>\n</html>\n'
+        )
+
+
+# ---- text -----------------------------------------------------------------------------------------------------
+
+
+def _labels(order: Sequence[Value]) -> dict[Value, str]:
+    """Give a name to each node that has none, and none of them twice."""
+    taken = {node.name for node in order}
+    labels = {}
+    for i, node in enumerate(order):
+        label = node.name or ("y" if i == len(order) - 1 else f"v{i + 1}")
+        while not node.name and label in taken:
+            label += "'"
+        labels[node] = label
+    return labels
+
+
+def _number(x: float) -> str:
+    return f"{x:.4g}"
+
+
+def _factor(x: float) -> str:
+    return f"({x:.4g})" if str(x).startswith("-") else f"{x:.4g}"
+
+
+def _formula(op: al.Op, operands: tuple[Any, ...], show: Callable[[Value], str]) -> str:
+    """Write an operation with its operands, as they are called or as numbers."""
+
+    def shown(x: Any) -> str:
+        if isinstance(x, tuple):
+            return f"[{', '.join(_few([shown(part) for part in x]))}]"
+        return show(x) if isinstance(x, Value) else _factor(x)
+
+    if op in _INFIX:
+        return f" {_INFIX[op]} ".join(map(shown, operands))
+    if op is al.TABLE["neg"]:
+        return f"−{shown(operands[0])}"
+    if op is al.TABLE["sum"]:
+        return " + ".join(_few([shown(x) for x in operands[0]]))
+    if op in (al.TABLE["dot"], al.TABLE["affine"]):
+        w, x, *bias = operands
+        products = _few([f"{shown(a)}·{shown(b)}" for a, b in zip(w, x, strict=True)])
+        return " + ".join([*products, *map(shown, bias)])
+    return f"{op.name}({', '.join(map(shown, operands))})"
+
+
+def _few(terms: list[str]) -> list[str]:
+    return terms if len(terms) <= 4 else [*terms[:2], "…", terms[-1]]
+
+
+# ---- the page -------------------------------------------------------------------------------------------------
+
+
+def _as_json(event: Event, index: dict[Value, int], text: str) -> list[Any]:
+    """Return [node, text, value], or [node, text, grad, parent, position] for a backward event."""
+    if isinstance(event, Forward):
+        return [index[event.node], text, _number(event.result)]
+    return [index[event.node], text, _number(event.after), index[event.parent], event.position]
+
+
+_SPARE = (
+    r"<!--.*?-->\n|<title>.*?</title>\n| xml:space=\"preserve\"| text-anchor=\"start\"| font-family=\"[^\"]*\""
+    r"| font-size=\"11.00\"|<g id=\"a_[^\"]*\"><a [^>]*>\n|</a>\n</g>\n"
+)
+
+
+def _compact(svg: str) -> str:
+    """Take away what the page does not need, tooltips among it: about half of the picture."""
+    svg = re.sub(_SPARE, "", svg, flags=re.DOTALL).replace("&#45;", "-")
+    svg = svg.replace(' font-size="9.00" fill="#6b7280"', ' class="what"')
+    return re.sub(r' (?:d|points)="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)
+
+
+def _sha256(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+# ---- the terminal ---------------------------------------------------------------------------------------------
+
+_KEYS: dict[str, Callable[[Stepper], object]] = {
+    "right": Stepper.next,
+    "left": Stepper.back,
+    "home": lambda s: s.goto(0),
+    "end": lambda s: s.goto(-1),
+}
+_ESCAPES = {
+    "\x1b[C": "right", "\x1bOC": "right", "\x1b[D": "left", "\x1bOD": "left", " ": "right",
+    "\x1b[H": "home", "\x1bOH": "home", "\x1b[1~": "home", "\x1b[7~": "home",
+    "\x1b[F": "end", "\x1bOF": "end", "\x1b[4~": "end", "\x1b[8~": "end",
+}  # fmt: skip
+_QUIT = ("q", "Q", "\x04", "")  # "" is the end of the input
+
+
+def _play(s: Stepper) -> None:
+    """Show the steps around the current one, and move by keys until q."""
+    try:
+        print("\x1b[?1049h\x1b[?25l", end="")  # the other screen, no cursor
+        with _keys() as read_key:
+            while True:
+                columns, lines = shutil.get_terminal_size()
+                print("\x1b[H\x1b[2J" + "\n".join(_screen(s, columns, lines)), end="", flush=True)
+                key = read_key()
+                if key in _QUIT:
+                    break
+                _KEYS.get(_ESCAPES.get(key, ""), id)(s)
+    finally:
+        print("\x1b[?25h\x1b[?1049l", end="", flush=True)
+    print(s)
+
+
+def _screen(s: Stepper, columns: int, lines: int) -> list[str]:
+    rows = max(lines - 4, 1)
+    first = max(min(s.position - rows // 2, len(s) - rows), 0)
+    shown = range(first, min(first + rows, len(s)))
+    listed = [f"{'→' if i == s.position else ' '} {i + 1:3}  {s.text(i)}" for i in shown]
+    title = f"{s._pass(s.position)}, step {s.position + 1} of {len(s)}"
+    return [line[: columns - 1] for line in (title, "", *listed, "", "← → one step   home end   q leaves")]
+
+
+@contextlib.contextmanager
+def _keys() -> Iterator[Callable[[], str]]:
+    """Let keys be read as they are pressed, and put the terminal back."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.system("")  # turns escape sequences on in an old console
+        codes = {"M": "\x1b[C", "K": "\x1b[D", "G": "\x1b[H", "O": "\x1b[F"}
+
+        def read_from_console() -> str:
+            key = msvcrt.getwch()
+            if key == "\x03":
+                raise KeyboardInterrupt
+            return codes.get(msvcrt.getwch(), "?") if key in "\x00\xe0" else key
+
+        yield read_from_console
+        return
+    import termios
+    import tty
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    try:
+        tty.setcbreak(terminal)  # Ctrl-C still interrupts
+        yield lambda: os.read(terminal, 16).decode(errors="replace")
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)

@@ -1,0 +1,297 @@
+"""The stepper's page in a real browser: clicks, keys and slider light the right node, and nothing leaves the page."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import autograd_lite as al
+import nn
+from autograd_lite import Value
+from nn.stepping import _compact, stepper
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH")
+SIZES = [(1100, 520), (390, 800)]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
+    """Open HTML as a file; in the end, no page has complained or asked for anything but that file."""
+    troubles: list[str] = []
+    pages = []
+
+    def visit(content: str, width: int = 1100, height: int = 520, **options: Any) -> Any:
+        file = tmp_path / f"page{len(pages)}.html"
+        file.write_text(content, "utf-8")
+        page = browser.new_page(viewport={"width": width, "height": height}, **options)
+        pages.append(page)
+        page.set_default_timeout(10_000)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("dialog", lambda dialog: troubles.append(dialog.message))
+        page.on(
+            "request", lambda request: request.url in (file.as_uri(), "about:srcdoc") or troubles.append(request.url)
+        )
+        page.goto(file.as_uri())
+        return page
+
+    yield visit
+    for page in pages:
+        page.close()
+    assert troubles == []
+
+
+def neuron() -> Value:
+    w, x, b = Value(0.5, "w"), Value(2.0, "x"), Value(0.1, "b")
+    return (w * x + b).tanh()
+
+
+def hidden_layer() -> Value:
+    model = nn.MLP(2, [3, 2], activation=al.tanh, seed=1)
+    loss = nn.losses.half_sse(model([0.5, -1.0]), [1.0, 0.0])
+    loss.name = "E"
+    return loss
+
+
+def lit(root: Any) -> list[str]:
+    return root.locator(".lit").evaluate_all("parts => parts.map(part => part.id)")
+
+
+def press(root: Any, label: str) -> None:
+    root.get_by_role("button", name=label, exact=True).click()
+
+
+def count(root: Any) -> str:
+    return root.locator(".count").inner_text()
+
+
+def numbers(root: Any, node: int) -> list[str]:
+    """Return the data and the gradient in a node's box."""
+    texts = root.locator(f'[id="node-{node}"] text').all_text_contents()
+    return [texts[-3], texts[-1]]
+
+
+def test_buttons_move_the_lit_node(visit: Open):
+    page = visit(stepper(neuron())._page())
+    assert lit(page) == ["node-0"]
+    press(page, "next")
+    press(page, "next")
+    assert set(lit(page)) == {"node-2", "edge-2-0", "edge-2-1"}
+    press(page, "back")
+    assert lit(page) == ["node-1"]
+    press(page, "last step")
+    assert set(lit(page)) == {"node-2", "edge-2-1"}
+    assert page.locator(".receiving").get_attribute("id") == "node-1"
+    assert page.get_by_role("button", name="next", exact=True).is_disabled()
+    press(page, "first step")
+    assert (lit(page), count(page)) == (["node-0"], "1 / 11")
+
+
+def test_keys_move_the_lit_node_at_once(visit: Open):
+    page = visit(stepper(neuron())._page())
+    places = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home", "ArrowLeft"):
+        page.keyboard.press(key)
+        places.append(count(page).split()[0])
+    assert places == ["2", "3", "2", "11", "11", "1", "1"]
+
+
+def test_the_slider_moves_the_lit_node(visit: Open):
+    page = visit(stepper(neuron())._page())
+    slider = page.get_by_role("slider", name="step")
+    slider.fill("6")
+    assert set(lit(page)) == {"node-5", "edge-5-0"}
+    slider.press("ArrowLeft")
+    assert count(page) == "6 / 11"
+    box = slider.bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 3, box["y"] + box["height"] / 2)
+    assert count(page) == "11 / 11"
+
+
+def test_it_plays_and_pauses(visit: Open):
+    page = visit(stepper(neuron())._page())
+    page.clock.install()
+    page.keyboard.press(" ")
+    page.clock.run_for(2000)
+    assert count(page) == "3 / 11"
+    assert page.locator(".story").get_attribute("aria-live") == "off"
+    press(page, "pause")
+    page.clock.run_for(5000)
+    assert count(page) == "3 / 11"
+    press(page, "play")
+    page.clock.run_for(20_000)
+    assert count(page) == "11 / 11"
+    press(page, "play")
+    assert count(page) == "1 / 11"
+
+
+def test_every_product_is_told_and_gradients_add_up(visit: Open):
+    x = Value(3.0, "x")
+    s = stepper(x * x)
+    page = visit(s._page())
+    assert (numbers(page, 0), numbers(page, 1)) == (["3", "–"], ["–", "–"])
+    page.keyboard.press("ArrowRight")
+    assert numbers(page, 1) == ["9", "–"]
+    page.keyboard.press("ArrowRight")
+    assert (numbers(page, 0), numbers(page, 1)) == (["3", "3"], ["9", "1"])
+    page.keyboard.press("ArrowRight")
+    assert numbers(page, 0) == ["3", "6"]
+    assert page.get_by_role("listitem").all_inner_texts() == [s.text(2), s.text(3)]
+    assert page.locator("[aria-current=step]").inner_text() == s.text(3)
+    assert page.get_by_role("heading").inner_text() == "Backward through y: ∂y/∂y = 1"
+    page.keyboard.press("Home")
+    assert (numbers(page, 0), numbers(page, 1)) == (["3", "–"], ["–", "–"])
+
+
+def test_what_is_told_in_the_end_is_what_backward_gives(visit: Open):
+    loss = hidden_layer()
+    page = visit(stepper(loss).goto(-1)._page())
+    loss.backward()
+    for k, node in enumerate(al.topological_order(loss)):
+        assert numbers(page, k) == [f"{node.data:.4g}", f"{node.grad:.4g}"]
+
+
+def test_it_opens_where_the_stepper_is(visit: Open):
+    assert count(visit(stepper(neuron()).goto(4)._page())) == "5 / 11"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_everything_is_in_sight_and_nothing_overlaps(visit: Open, width: int, height: int, scheme: str):
+    page = visit(stepper(hidden_layer())._page(), width, height, color_scheme=scheme)
+    assert page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
+        width,
+        height,
+    ]
+    boxes = [page.locator(part).bounding_box() for part in (".picture", ".story", ".bar")]
+    for above, below in pairwise(boxes):
+        assert above["y"] + above["height"] <= below["y"]
+    assert boxes[0]["height"] > 200
+    for control in page.locator(".bar > *").all():
+        box = control.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width and box["y"] + box["height"] <= height
+    for button in page.get_by_role("button").all():
+        assert min(button.bounding_box()["width"], button.bounding_box()["height"]) >= 44
+    for position in range(0, 62, 7):
+        page.get_by_role("slider").fill(str(position))
+        node, line = (page.locator(part).bounding_box() for part in (".node.lit", "[aria-current=step]"))
+        for inner, outer in ((node, boxes[0]), (line, boxes[1])):
+            assert outer["x"] - 1 <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 1
+            assert outer["y"] - 1 <= inner["y"] and inner["y"] + inner["height"] <= outer["y"] + outer["height"] + 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out(visit: Open, scheme: str):
+    page = visit(stepper(neuron()).goto(8)._page(), color_scheme=scheme)
+    contrast = """element => {
+      const linear = (c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+      const light = (colour) => {
+        const [r, g, b] = colour.match(/[\\d.]+/g).map((c) => linear(c / 255));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+      };
+      const paper = getComputedStyle(document.querySelector(".stepper")).backgroundColor;
+      const [a, b] = [light(getComputedStyle(element).color), light(paper)];
+      return Math.max(a, b) / Math.min(a, b);
+    }"""
+    for part in page.locator("h1, li, .count").all():
+        assert part.evaluate(contrast) >= 4.5  # WCAG 2.2, 1.4.3
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"'`&lt;\\\u2028", "Ω𝛿 ∂", "x" * 10_000],
+)
+def test_hostile_names_are_only_text(visit: Open, name: str):
+    y = Value(1.0, name) * Value(2.0, "x")
+    y.name = name
+    s = stepper(y).goto(-1)
+    page = visit(s._page(), 390, 800)
+    page.keyboard.press("ArrowLeft")
+    assert page.locator("[aria-current=step]").inner_text().split() == s.back().text(s.position).split()
+    assert page.locator("script").count() == 2
+    assert page.locator("img").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_two_in_a_notebook_do_not_disturb_each_other(visit: Open):
+    page = visit("<!DOCTYPE html><title>two</title>" + stepper(neuron())._html() + stepper(neuron())._html())
+    one, other = (page.frame_locator("iframe >> nth=0"), page.frame_locator("iframe >> nth=1"))
+    press(one, "next")
+    press(one, "next")
+    press(other, "last step")
+    other.locator(".stepper").press("ArrowLeft")
+    assert (count(one), count(other)) == ("3 / 11", "10 / 11")
+    assert one.locator(".node.lit").get_attribute("id") == "node-2"
+    page.wait_for_function("document.querySelectorAll('img').length === 0")
+
+
+def test_two_in_one_document_do_not_disturb_each_other(visit: Open):
+    page = stepper(neuron())._page()
+    element = page[page.index("<main") : page.index("</main>") + 7]
+    module, style = (resources.files("nn").joinpath(f"stepper.{kind}").read_text("utf-8") for kind in ("js", "css"))
+    every = 'for (const root of document.querySelectorAll(".stepper")) start(root);'
+    two = visit(
+        f'<!DOCTYPE html><style>{style}</style>{element}{element}<script type="module">{module}{every}</script>'
+    )
+    one, other = two.locator(".stepper").all()
+    press(one, "next")
+    other.press("End")
+    assert (count(one), count(other)) == ("2 / 11", "11 / 11")
+    assert lit(one) == ["node-1"]
+    assert set(lit(other)) == {"node-2", "edge-2-1"}
+
+
+def test_without_frames_there_is_the_picture(visit: Open):
+    html = re.sub("<iframe.*?</iframe>", "", stepper(neuron())._html(), flags=re.DOTALL)
+    image = visit(f"<!DOCTYPE html>{html}").get_by_role("img")
+    assert image.get_attribute("alt") == "y, step by step: 11 steps"
+    assert image.evaluate("image => image.naturalWidth") > 200
+
+
+@pytest.mark.parametrize("policy", [True, False])
+def test_a_script_that_is_not_ours_would_not_run(browser: Any, policy: bool):
+    content = stepper(neuron())._page().replace("<main", "<script>document.title = 'it ran'</script><main", 1)
+    page = browser.new_page()
+    page.set_content(content if policy else re.sub("<meta http-equiv[^>]*>", "", content))
+    assert (page.title() == "it ran") is not policy
+    page.close()
+
+
+def test_a_page_of_300_nodes_is_quick(visit: Open):
+    s = stepper(nn.MLP(8, [14, 8, 1], seed=0)([0.1 * i for i in range(8)])[0])
+    content, start = s._page(), time.perf_counter()
+    page = visit(content)
+    page.locator(".bar").wait_for()
+    assert time.perf_counter() - start < 3  # 0.4 s by itself; other work on the machine is allowed for
+    took = page.evaluate("""() => {
+      const next = document.querySelector('[aria-label="next"]'), start = performance.now();
+      for (let i = 0; i < 100; i += 1) { next.click(); document.body.getBoundingClientRect(); }
+      return (performance.now() - start) / 100;
+    }""")
+    assert took < 50  # milliseconds a click
+
+
+def test_what_the_picture_has_is_not_altered(visit: Open):
+    svg = stepper(neuron())._picture.svg
+    page = visit(f"<!DOCTYPE html><main>{svg}</main><main>{_compact(svg)}</main>")
+    whole, small = (main.locator("text").all_text_contents() for main in page.locator("main").all())
+    assert whole == small
