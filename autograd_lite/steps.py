@@ -9,13 +9,13 @@ from .graph import topological_order
 from .op import Op, number
 from .value import Value
 
-__all__ = ["Backward", "Event", "Forward", "Steps", "steps"]
+__all__ = ["Backward", "Event", "Forward", "Steps", "events"]
 
 
 class Forward(NamedTuple):
     """A node gets its value: `node` is `op` of `operands`, which is `result`; a leaf has no op and no operands.
 
-    >>> steps(Value(2.0, "x")).forward[0].result
+    >>> events(Value(2.0, "x")).forward[0].result
     2.0
     """
 
@@ -32,7 +32,7 @@ class Backward(NamedTuple):
     ∂y/∂node, complete by now; `after` is the parent's gradient so far.
 
     >>> x = Value(3.0, "x")
-    >>> [(event.position, event.before, event.after) for event in steps(x * x).backward]
+    >>> [(event.position, event.before, event.after) for event in events(x * x).backward]
     [(0, 0.0, 3.0), (1, 3.0, 6.0)]
     """
 
@@ -52,7 +52,7 @@ Event = Forward | Backward
 class Steps(tuple[Event, ...]):
     """The events of a computation, forwards and then backwards: a tuple that can be walked either way.
 
-    >>> story = steps(Value(2.0, "x") * 3.0)
+    >>> story = events(Value(2.0, "x") * 3.0)
     >>> len(story), len(story.forward), len(story.backward)
     (3, 2, 1)
     """
@@ -68,7 +68,7 @@ class Steps(tuple[Event, ...]):
         return tuple(event for event in self if isinstance(event, Backward))
 
 
-def steps(y: Value, grad: float = 1.0) -> Steps:
+def events(y: Value, grad: float = 1.0) -> Steps:
     """Tell how y was computed and how `y.backward(grad)` differentiates it; nothing is changed by it.
 
     Each node is one forward event, each edge of the graph one backward event. What a leaf has been handed in the end
@@ -78,7 +78,7 @@ def steps(y: Value, grad: float = 1.0) -> Steps:
         TypeError: y is not a Value.
 
     >>> x, w = Value(2.0, "x"), Value(0.5, "w")
-    >>> for event in steps(w * x):
+    >>> for event in events(w * x):
     ...     match event:
     ...         case Forward(node, None, (), result):
     ...             print(f"{node.name} = {result}")
@@ -93,9 +93,9 @@ def steps(y: Value, grad: float = 1.0) -> Steps:
     x gets 0.5 · 1.0 = 0.5
     """
     if not isinstance(y, Value):
-        raise TypeError(f"steps tells how a Value was computed, but {reprlib.repr(y)} is of type {type(y).__name__}")
+        raise TypeError(f"events tell how a Value was computed, but {reprlib.repr(y)} is of type {type(y).__name__}")
     order = topological_order(y)
-    events: list[Event] = [Forward(node, node.op, node.operands, node.data) for node in order]
+    told: list[Event] = [Forward(node, node.op, node.operands, node.data) for node in order]
     gradient = {y: number(grad, "the gradient to start from")}
     for node in reversed(order):
         upstream = gradient[node]
@@ -103,7 +103,7 @@ def steps(y: Value, grad: float = 1.0) -> Steps:
             contribution = partial * upstream
             before = gradient.get(parent, 0.0)
             gradient[parent] = before + contribution
-            events.append(
+            told.append(
                 Backward(node, parent, position, partial, upstream, contribution, before, before + contribution)
             )
-    return Steps(events)
+    return Steps(told)

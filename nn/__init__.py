@@ -12,8 +12,10 @@
 from . import data, init, losses, optim
 from .animation import Animation, animate
 from .drawing import Drawing, draw
+from .explanations import Deltas, Explanation, deltas, explain
 from .exports import graph_json, mermaid, read_graph, save_graph, tree
 from .modules import MLP, Layer, Module, Neuron
+from .notation import Formulas, latex
 from .optim import SGD, Adam, AdamW, RMSprop
 from .persistence import load, save
 from .plotting import plot_boundary, plot_history
@@ -21,8 +23,8 @@ from .stepping import Stepper, stepper
 from .training import DivergenceError, History, classify, evaluate, fit, predict
 
 __all__ = [
-    "MLP", "SGD", "Adam", "AdamW", "Animation", "DivergenceError", "Drawing", "History", "Layer", "Module", "Neuron",
-    "RMSprop", "Stepper", "animate", "classify", "data", "draw", "evaluate", "fit", "graph_json", "init", "load",
-    "losses", "mermaid", "optim", "plot_boundary", "plot_history", "predict", "read_graph", "save", "save_graph",
-    "stepper", "tree",
+    "MLP", "SGD", "Adam", "AdamW", "Animation", "Deltas", "DivergenceError", "Drawing", "Explanation", "Formulas",
+    "History", "Layer", "Module", "Neuron", "RMSprop", "Stepper", "animate", "classify", "data", "deltas", "draw",
+    "evaluate", "explain", "fit", "graph_json", "init", "latex", "load", "losses", "mermaid", "optim", "plot_boundary",
+    "plot_history", "predict", "read_graph", "save", "save_graph", "stepper", "tree",
 ]  # fmt: skip

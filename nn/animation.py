@@ -18,7 +18,7 @@ from reprlib import repr as short
 import autograd_lite as al
 from autograd_lite import Value
 from autograd_lite.op import number
-from autograd_lite.steps import Steps, steps
+from autograd_lite.steps import Steps, events
 
 from .drawing import _LINE, _PALE, Drawing, _counted, _graph_dot, nodes_and_edges
 from .files import write_atomically
@@ -72,7 +72,7 @@ def animate(y: Value, *, seconds_per_step: float = 0.8, orientation: str = "LR")
             f"this graph is too large to be watched ({size}; the limit is {_MOST_NODES} nodes, {_MOST_EDGES} edges); "
             "animate a part of it (one example, one Value inside it), or draw it"
         )
-    plan = _Plan.of(order, steps(y))
+    plan = _Plan.of(order, events(y))
     summary = f"computation graph: {size}"
     drawing = Drawing(_dot(order, plan, orientation), summary)
     return Animation(_animated(drawing, plan, seconds), f"{summary}; {plan.end * seconds:.3g} s")

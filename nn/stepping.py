@@ -24,7 +24,7 @@ from typing import Any
 
 import autograd_lite as al
 from autograd_lite import Value
-from autograd_lite.steps import Backward, Event, Forward, steps
+from autograd_lite.steps import Backward, Event, Forward, events
 
 from .drawing import Drawing, _counted, _graph_dot, _printable, framed, nodes_and_edges
 from .files import write_atomically
@@ -63,12 +63,12 @@ class Stepper:
     the stepper, so that a notebook shows the new step.
 
     Attributes:
-        steps: All events, as `autograd_lite.steps` gives them.
+        steps: All events, as `autograd_lite.events` gives them.
         position: The number of the current one; the first is 0.
     """
 
     def __init__(self, y: Value) -> None:
-        self.steps = steps(y)
+        self.steps = events(y)
         self.position = 0
         self._order = [event.node for event in self.steps.forward]
         self._labels = _labels(self._order)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import autograd_lite as al
 from autograd_lite import Value
-from autograd_lite.steps import Backward, Forward, steps
+from autograd_lite.steps import Backward, Forward, events
 
 
 def example():
@@ -19,7 +19,7 @@ def example():
 def test_every_node_is_one_forward_event_and_every_edge_one_backward_event():
     y = example()
     order = al.topological_order(y)
-    story = steps(y)
+    story = events(y)
     assert [event.node for event in story.forward] == order
     assert [event.result for event in story.forward] == [node.data for node in order]
     assert [event.operands for event in story.forward] == [node.operands for node in order]
@@ -29,17 +29,17 @@ def test_every_node_is_one_forward_event_and_every_edge_one_backward_event():
 
 
 def test_an_event_shows_its_arithmetic():
-    for event in steps(example()).backward:
+    for event in events(example()).backward:
         assert event.contribution == event.partial * event.upstream
         assert event.after == event.before + event.contribution
 
 
 def test_nothing_is_changed():
     y = example()
-    steps(y)
+    events(y)
     assert [node.grad for node in al.topological_order(y)] == [0.0] * 8
     with pytest.raises(AttributeError):
-        steps(y)[0].result = 1.0
+        events(y)[0].result = 1.0
 
 
 @given(st.lists(st.sampled_from("+-*/^tear"), min_size=1, max_size=40), st.floats(-2.0, 2.0), st.floats(0.5, 2.0))
@@ -62,7 +62,7 @@ def test_the_events_add_up_to_backward_bit_for_bit(program, a, b):
         )
     y = values[-1]
     last = {y: 1.0}
-    for event in steps(y).backward:
+    for event in events(y).backward:
         last[event.parent] = event.after
     y.backward()
     for node in al.topological_order(y):
@@ -72,19 +72,19 @@ def test_the_events_add_up_to_backward_bit_for_bit(program, a, b):
 
 def test_a_seed():
     x = Value(3.0)
-    assert steps(x * x, grad=10.0).backward[-1].after == 60.0
+    assert events(x * x, grad=10.0).backward[-1].after == 60.0
 
 
 def test_a_leaf_is_one_event():
     x = Value(3.0)
-    assert steps(x) == (Forward(x, None, (), 3.0),)
+    assert events(x) == (Forward(x, None, (), 3.0),)
 
 
 def test_a_hundred_thousand_nodes():
     y = x = Value(1.0)
     for _ in range(50_000):
         y = y * 1.0 + x
-    story = steps(y)
+    story = events(y)
     assert len(story) == 100_001 + 150_000
     assert isinstance(story[-1], Backward)
 
@@ -92,4 +92,4 @@ def test_a_hundred_thousand_nodes():
 @pytest.mark.parametrize("wrong", [1.0, None, "y", [Value(1.0)]])
 def test_what_is_not_a_value_is_refused(wrong):
     with pytest.raises(TypeError, match="is of type"):
-        steps(wrong)
+        events(wrong)
