@@ -6,7 +6,7 @@ The rows of the last section exist for that: they are the derivatives that have 
 (`sech2` for tanh, where 1 − tanh² cancels; `step` for relu, whose own derivative is exactly 0).
 
 What happens at a kink, a tie or a pole follows PyTorch's written order: the true derivative; else the subgradient
-of least norm; else the limit; else nan. The README's table lists every such point.
+of least norm; else the limit; else nan. The README has the points that matter in a table.
 """
 
 # mypy: disable-error-code="has-type"
