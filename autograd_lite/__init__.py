@@ -19,7 +19,7 @@ from .graph import topological_order
 from .op import CONSTANT, REAL, REALS, Domain, Op
 from .ops import TABLE, softmax
 from .steps import Backward, Event, Forward, Steps, events
-from .value import Value, no_grad, stop_gradient
+from .value import Scope, Value, no_grad, scope, stop_gradient
 
 if TYPE_CHECKING:
     from .ops import *  # noqa: F403 (what the next line does, for type checkers)
@@ -28,9 +28,9 @@ globals().update(TABLE)
 custom = Op  # an operation of your own is declared as the table's are
 
 __all__ = [
-    "CONSTANT", "REAL", "REALS", "TABLE", "Backward", "Domain", "Event", "Forward", "Op", "Steps", "Value", "custom",
-    "derivative", "events", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "no_grad", "softmax",
-    "stop_gradient", "topological_order", "value_and_grad", "vjp",
+    "CONSTANT", "REAL", "REALS", "TABLE", "Backward", "Domain", "Event", "Forward", "Op", "Scope", "Steps", "Value",
+    "custom", "derivative", "events", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "no_grad", "scope",
+    "softmax", "stop_gradient", "topological_order", "value_and_grad", "vjp",
 ]  # fmt: skip
 # `from autograd_lite import *` leaves Python's own abs, pow and sum alone.
 __all__ += [name for name in TABLE if not hasattr(builtins, name)]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from operator import mul
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from . import ops
 from .graph import backpropagate
@@ -18,7 +18,7 @@ from .op import Op, carrier, carriers, number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Value", "no_grad", "recording", "stop_gradient"]
+__all__ = ["Scope", "Value", "no_grad", "recording", "scope", "stop_gradient"]
 
 _new = object.__new__
 
@@ -56,12 +56,14 @@ class Value:
     #   any others:    _a and _da are the tuples of parents and partials; _b the tuple of operands, or None where
     #                  they are just the parents
     #   w·x + b with a constant x:  _a is w, _da is x, _b is b and _db is 1.0
-    __slots__ = ("__weakref__", "_a", "_b", "_da", "_data", "_db", "grad", "name", "op")
+    #   _scope is set in a scope only
+    __slots__ = ("__weakref__", "_a", "_b", "_da", "_data", "_db", "_scope", "grad", "name", "op")
 
     grad: float
     name: str | None
     op: Op | None
     _data: float
+    _scope: Scope | None
     _a: Any
     _da: Any
     _b: Any
@@ -74,6 +76,8 @@ class Value:
         self.grad = 0.0
         self.name = name
         self.op = self._a = self._da = self._b = self._db = None
+        if _modes and (mode := _modes.get(get_ident())):
+            self._scope = mode.scope
 
     @property
     def data(self) -> float:
@@ -123,6 +127,22 @@ class Value:
             return ()
         first = self._da if type(self._a) is tuple else (self._da,)
         return first if self._db is None else (*first, self._db)
+
+    @property
+    def scope(self) -> Scope | None:
+        """The part of the program it belongs to: the innermost `al.scope` it was made in, None outside of any.
+
+        >>> with scope("first"), scope("second"):
+        ...     Value(1.0).scope
+        first/second
+        """
+        return getattr(self, "_scope", None)
+
+    @scope.setter
+    def scope(self, new: Scope | None) -> None:
+        if new is not None and not isinstance(new, Scope):
+            raise TypeError(f"the scope of a Value is a Scope or None, not {reprlib.repr(new)}")
+        self._scope = new
 
     def backward(self, grad: float = 1.0) -> None:
         """Add ∂self/∂leaf · grad to the `.grad` of every leaf, and set that of every node in between.
@@ -244,7 +264,7 @@ class Value:
                 f"a Value made by {self.op.name} is part of a graph and can't be pickled or copied alone; "
                 "pickle or copy the leaves and record again, or take its .data"
             )
-        return _leaf, (type(self), self._data, self.name, self.grad)
+        return _leaf, (type(self), self._data, self.name, self.grad, self.scope)
 
     # ---- how it shows itself
 
@@ -264,8 +284,10 @@ class Value:
 def _node(data: float, op: Op, a: Any, da: Any, b: Any = None, db: float | None = None) -> Value:
     """Make the Value that `op` gave; the layout of its slots is told in the class."""
     node = _new(Value)
-    if _not_recording and get_ident() in _not_recording:
-        op = a = b = db = None  # type: ignore[assignment]
+    if _modes and (mode := _modes.get(get_ident())):
+        node._scope = mode.scope
+        if not mode.recording:
+            op = a = b = db = None  # type: ignore[assignment]
     node._data = data
     node.grad = 0.0
     node.name = None
@@ -285,9 +307,10 @@ def _regrouped(parents: tuple[Value, ...], op: Op) -> tuple[Any, ...]:
     return tuple(tuple(islice(rest, length)) if d.many else next(rest) for d in op.domain)
 
 
-def _leaf(kind: type[Value], data: float, name: str | None, grad: float) -> Value:
+def _leaf(kind: type[Value], data: float, name: str | None, grad: float, scope: Scope | None) -> Value:
     leaf = kind(data, name)
     leaf.grad = grad
+    leaf.scope = scope
     return leaf
 
 
@@ -436,20 +459,98 @@ for _numpy_name in ("arcsin", "arccos", "arctan", "arctan2", "arcsinh", "arccosh
     setattr(Value, _numpy_name, getattr(Value, _numpy_name.replace("arc", "a")))
 
 
-# ---- not recording ------------------------------------------------------------------------------------------
+# ---- modes: what a block of the program says of the nodes made in it ------------------------------------------
 
-_not_recording: set[int] = set()  # the threads in a no_grad block: mostly none, which is quickly asked
+
+class Scope:
+    """Name a part of a program, and the part that it lies in; `scope` opens one.
+
+    Two scopes of one name are two parts: the second turn of a loop is not the first.
+
+    Attributes:
+        name: What drawings call it.
+        parent: The scope around it, or None.
+
+    >>> Scope("neuron 3", Scope("layer 1"))
+    layer 1/neuron 3
+    """
+
+    __slots__ = ("name", "parent")
+
+    def __init__(self, name: str, parent: Scope | None = None) -> None:
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"the name of a scope must be a text that is not empty, not {reprlib.repr(name)}")
+        if parent is not None and not isinstance(parent, Scope):
+            raise TypeError(f"a scope lies in another Scope or in None, not in {reprlib.repr(parent)}")
+        self.name = name
+        self.parent = parent
+
+    @property
+    def path(self) -> tuple[Scope, ...]:
+        """The scopes from the outermost to this one.
+
+        >>> Scope("neuron 3", Scope("layer 1")).path
+        (layer 1, layer 1/neuron 3)
+        """
+        inner: list[Scope] = []
+        here: Scope | None = self
+        while here is not None:
+            inner.append(here)
+            here = here.parent
+        return tuple(reversed(inner))
+
+    def __repr__(self) -> str:
+        return "/".join(part.name for part in self.path)
+
+
+class _Mode(NamedTuple):
+    recording: bool
+    scope: Scope | None
+
+
+_USUAL = _Mode(True, None)
+_modes: dict[int, _Mode] = {}  # by thread, where it is not the usual one: mostly empty, which is quickly asked
 
 
 @contextlib.contextmanager
-def _record_in_this_thread(on: bool) -> Iterator[None]:
+def _in_mode(**changes: Any) -> Iterator[None]:
+    """Change the mode of this thread for a block."""
     thread = get_ident()
-    restore = _not_recording.add if thread in _not_recording else _not_recording.discard
-    (_not_recording.discard if on else _not_recording.add)(thread)
+    before = _modes.get(thread, _USUAL)
+    _set_mode(thread, before._replace(**changes))
     try:
         yield
     finally:
-        restore(thread)
+        _set_mode(thread, before)
+
+
+def _set_mode(thread: int, mode: _Mode) -> None:
+    if mode == _USUAL:
+        _modes.pop(thread, None)
+    else:
+        _modes[thread] = mode
+
+
+@contextlib.contextmanager
+def scope(name: str | Scope) -> Iterator[Scope]:
+    """Let the Values made in this block and thread belong to a part of the program, which drawings can fold.
+
+    Args:
+        name: Of a new scope within the one that is open; or a Scope, which is used as it is.
+
+    Raises:
+        TypeError: The name is not a text, or is empty.
+
+    >>> x = Value(2.0, "x")
+    >>> with scope("layer 1"):
+    ...     with scope("neuron 1"):
+    ...         h = (0.5 * x).tanh()
+    >>> h.scope, x.scope
+    (layer 1/neuron 1, None)
+    """
+    opened = name if isinstance(name, Scope) else Scope(name, _modes.get(get_ident(), _USUAL).scope)
+    with _in_mode(scope=opened):
+        yield opened
 
 
 def no_grad() -> contextlib.AbstractContextManager[None]:
@@ -461,7 +562,7 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     >>> y.data, y.op
     (9.0, None)
     """
-    return _record_in_this_thread(False)
+    return _in_mode(recording=False)
 
 
 def recording() -> contextlib.AbstractContextManager[None]:
@@ -471,7 +572,7 @@ def recording() -> contextlib.AbstractContextManager[None]:
     ...     Value(1.0).exp().op
     <operation exp(x)>
     """
-    return _record_in_this_thread(True)
+    return _in_mode(recording=True)
 
 
 def stop_gradient(x: Any) -> Any:

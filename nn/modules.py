@@ -104,6 +104,43 @@ class Module:
             value.data = numbers[name]
 
 
+class Unit(al.Scope):
+    """Be the scope that the parameters of a neuron carry; `unit_of` tells what else belongs to it.
+
+    Recording opens no scope for each neuron, which would cost time.
+
+    Attributes:
+        activation: That of the neuron.
+
+    >>> Neuron(2, al.tanh).b.scope.activation
+    <operation tanh(x)>
+    """
+
+    __slots__ = ("activation",)
+
+    def __init__(self, name: str, parent: al.Scope | None, activation: Activation) -> None:
+        super().__init__(name, parent)
+        self.activation = activation
+
+
+def unit_of(node: Value) -> Unit | None:
+    """Return the neuron that a node belongs to: as a parameter, as the net input or as the activation of that.
+
+    >>> unit_of(MLP(2, [3, 1], al.tanh)([1.0, 2.0])[0])
+    output layer/neuron 1
+    """
+    if node.op is None:
+        return node.scope if isinstance(node.scope, Unit) else None
+    if node.op is al.affine:
+        bias = node.operands[-1]
+        return unit_of(bias) if isinstance(bias, Value) and bias.op is None else None
+    if len(node.parents) != 1:
+        return None
+    net_input = node.parents[0]
+    unit = unit_of(net_input) if net_input.op is al.affine else None
+    return unit if unit is not None and node.op is unit.activation else None
+
+
 class Neuron(Module):
     """Make one unit: f(w·x + b), its net input a single node of the graph.
 
@@ -145,6 +182,7 @@ class Neuron(Module):
         self.b = Value(0.0)
         self.activation = activation
         _give_names(self)
+        _give_scope(self, "neuron")
 
     def __call__(self, x: Iterable[Any]) -> list[Value]:
         """Return the output for numbers or Values, as a list of one.
@@ -201,12 +239,16 @@ class Layer(Module):
         each = None if activation is al.softmax else activation
         self.neurons = [Neuron(self.n_inputs, each, init=lambda *_, row=row: [row], seed=rng) for row in rows]
         _give_names(self)
+        self._scope = _give_scopes(self, "layer")
 
     def __call__(self, x: Iterable[Any]) -> list[Value]:
         """Return the output of every neuron for numbers or Values; errors as for a neuron."""
         inputs = _inputs(x, self.n_inputs)  # once, and the same tuple for every neuron
         outputs = [neuron._output(inputs) for neuron in self.neurons]
-        return al.softmax(outputs) if self.activation is al.softmax else outputs
+        if self.activation is al.softmax:
+            with al.scope(self._scope):
+                outputs = al.softmax(outputs)
+        return outputs
 
     def named_parameters(self) -> list[tuple[str, Value]]:
         """Return the weights `w[k,i]` and the bias `w[k,0]` of each neuron k."""
@@ -272,6 +314,8 @@ class MLP(Module):
             for n_in, n_out, f in zip(units[:-1], units[1:], activations, strict=True)
         ]
         _give_names(self)
+        for layer, name in zip(self.layers, _layer_scopes(len(self.layers)), strict=True):
+            layer._scope = _give_scopes(layer, name)
 
     def __call__(self, x: Iterable[Any]) -> list[Value]:
         """Return the outputs for numbers or Values, one Value per output unit; errors as for a neuron."""
@@ -348,6 +392,25 @@ def _takes_one_operand(op: al.Op) -> bool:
 def _give_names(module: Module) -> None:
     for name, value in module.named_parameters():
         value.name = name
+
+
+def _give_scope(neuron: Neuron, name: str, parent: al.Scope | None = None) -> None:
+    unit = Unit(name, parent, neuron.activation)
+    for value in neuron.parameters():
+        value.scope = unit
+
+
+def _give_scopes(layer: Layer, name: str) -> al.Scope:
+    scope = al.Scope(name)
+    for k, neuron in enumerate(layer.neurons, 1):
+        _give_scope(neuron, f"neuron {k}", scope)
+    return scope
+
+
+def _layer_scopes(count: int) -> list[str]:
+    """Return what the lecture calls the layers of a network of so many."""
+    hidden = ["hidden layer"] if count == 2 else [f"hidden layer {n}" for n in range(1, count)]
+    return [*hidden, "output layer"]
 
 
 def _layer_parameters(letter: str, layer: Layer) -> list[tuple[str, Value]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import autograd_lite as al
 from autograd_lite import Value
 from nn import init
-from nn.modules import MLP, Layer, Module, Neuron
+from nn.modules import MLP, Layer, Module, Neuron, unit_of
 
 
 def forward(model: MLP, x: list[float], f, g) -> list[float]:
@@ -371,3 +371,51 @@ def test_wrong_inputs_are_told(module, x, error, message):
     with pytest.raises(error) as caught:
         module(x)
     assert str(caught.value).startswith(message)
+
+
+# ---- scopes: which neuron a node belongs to -------------------------------------------------------------------
+
+
+def test_parameters_net_input_and_activation_belong_to_their_neuron_and_nothing_else_does():
+    model = MLP(2, [3, 1], al.tanh)
+    (o,) = model([1.0, -2.0])
+    loss = (o - 1.0) ** 2 + 0.1 * al.square(model.layers[0].neurons[2].w[0])
+    of = {node: repr(unit_of(node)) for node in al.topological_order(loss)}
+    w, h = model.layers[0].neurons[2].w[0], o.operands[1][2]
+    assert (of[w], of[h], of[h.parents[0]]) == ("hidden layer/neuron 3",) * 3
+    assert of[o] == of[model.layers[1].neurons[0].b] == "output layer/neuron 1"
+    assert [node.op.name for node in of if of[node] == "None"] == ["sub", "power", "square", "mul", "add"]
+
+
+def test_the_loss_of_a_linear_output_is_not_taken_for_its_activation():
+    (o,) = MLP(2, [3, 1])([1.0, -2.0])
+    assert unit_of(al.relu(o)) is None
+    assert unit_of(al.affine([o], [2.0], 1.0)) is None
+
+
+def test_leaky_relu_with_its_usual_slope_is_an_activation():
+    (h,) = Layer(1, 1, al.leaky_relu)([1.0])
+    assert repr(unit_of(h)) == "layer/neuron 1"
+
+
+def test_softmax_is_of_the_layer():
+    model = MLP(2, [3, 2], output=al.softmax)
+    p, _ = model([1.0, 2.0])
+    assert repr(p.scope) == "output layer" and unit_of(p) is None
+
+
+def test_layers_are_called_as_in_the_lecture():
+    def names(model):
+        return [layer.neurons[0].b.scope.parent.name for layer in model.layers]
+
+    assert names(MLP(2, [1])) == ["output layer"]
+    assert names(MLP(2, [3, 1])) == ["hidden layer", "output layer"]
+    assert names(MLP(2, [3, 3, 1])) == ["hidden layer 1", "hidden layer 2", "output layer"]
+    assert repr(Neuron(1).b.scope) == "neuron"
+
+
+def test_a_copied_model_keeps_its_scopes():
+    model = copy.deepcopy(MLP(2, [3, 1], al.tanh))
+    units = {unit_of(p) for p in model.parameters()}
+    assert len(units) == 4 and {unit.activation for unit in units} == {al.tanh, None}
+    assert len({unit.parent for unit in units}) == 2

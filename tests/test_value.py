@@ -7,6 +7,7 @@ import operator
 import pickle
 import struct
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 
@@ -644,3 +645,76 @@ def test_an_operation_of_the_users_own_is_copied_with_its_model_but_not_pickled(
     assert copy.copy(cube) is cube
     with pytest.raises(TypeError, match=r"cube is not in the table.*can't be pickled"):
         pickle.dumps(cube)
+
+
+# ---- scopes -------------------------------------------------------------------------------------------------
+
+
+def test_a_scope_is_of_the_nodes_made_in_it_and_of_no_others():
+    x = Value(2.0)
+    with al.scope("outer") as outer:
+        y = x * x
+        with al.scope("inner"):
+            z = al.affine([y], [1.0], x).tanh()
+            leaf = Value(1.0)
+        after = -y
+    assert [v.scope and repr(v.scope) for v in (x, y, z, z.parents[0], leaf, after, x + 1)] == [
+        None, "outer", "outer/inner", "outer/inner", "outer/inner", "outer", None,
+    ]  # fmt: skip
+    assert z.scope.path == (outer, z.scope)
+
+
+def test_each_opening_is_a_scope_of_its_own_unless_one_is_given():
+    with al.scope("turn") as first:
+        pass
+    with al.scope("turn") as second:
+        pass
+    with al.scope(first) as again:
+        assert Value(1.0).scope is first
+    assert first is again is not second
+
+
+def test_a_scope_as_a_decorator_opens_at_each_call():
+    @al.scope("block")
+    def block(x):
+        return x.exp()
+
+    with al.scope("net"):
+        y, z = block(Value(1.0)), block(Value(1.0))
+    assert repr(y.scope) == "net/block" and y.scope is not z.scope
+
+
+def test_a_scope_ends_with_an_error_and_leaves_no_grad_as_it_was():
+    with al.no_grad():
+        with pytest.raises(ZeroDivisionError), al.scope("broken"):
+            raise ZeroDivisionError
+        y = Value(1.0).exp()
+        with al.scope("kept"):
+            z = Value(1.0).exp()
+    assert y.op is None and y.scope is None
+    assert z.op is None and z.scope.name == "kept"
+
+
+def test_a_scope_is_of_one_thread():
+    with al.scope("here"), ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: Value(1.0).exp().scope).result() is None
+
+
+def test_a_leaf_is_copied_and_pickled_with_its_scope():
+    with al.scope("a"), al.scope("b"):
+        leaf = Value(1.0)
+    assert copy.deepcopy(leaf).scope.path[0].name == "a"
+    assert repr(pickle.loads(pickle.dumps(leaf)).scope) == "a/b"
+
+
+@pytest.mark.parametrize("name", ["", None, 3, b"x"])
+def test_a_scope_wants_a_name(name):
+    with pytest.raises(TypeError, match="name of a scope must be a text"), al.scope(name):
+        pass
+
+
+def test_a_scope_of_a_value_is_a_scope():
+    with pytest.raises(TypeError, match="a Scope or None, not 'layer'"):
+        Value(1.0).scope = "layer"
+    with pytest.raises(TypeError, match="lies in another Scope"):
+        al.Scope("x", "y")
