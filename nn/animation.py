@@ -6,7 +6,9 @@ when it takes on which style. Wherever CSS does not move, all of the picture is 
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import html
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Collection, Sequence
@@ -20,8 +22,12 @@ from autograd_lite import Value
 from autograd_lite.op import number
 from autograd_lite.steps import Steps, events
 
-from .drawing import _LINE, _PALE, Drawing, _counted, _graph_dot, nodes_and_edges
+from .dot import LINE, PALE
+from .drawing import Drawing
 from .files import write_atomically
+from .folding import fold
+from .graph_picture import graph_dot, nodes_and_edges
+from .wording import counted
 
 __all__ = ["Animation", "animate"]
 
@@ -66,7 +72,7 @@ def animate(y: Value, *, seconds_per_step: float = 0.8, orientation: str = "LR")
         raise ValueError(f'orientation must be "LR" or "TB", not {short(orientation)}')
     order = al.topological_order(y)
     n_edges = sum(len(node.parents) for node in order)
-    size = f"{_counted(len(order), 'node')}, {_counted(n_edges, 'edge')}"
+    size = f"{counted(len(order), 'node')}, {counted(n_edges, 'edge')}"
     if len(order) > _MOST_NODES or n_edges > _MOST_EDGES:
         raise ValueError(
             f"this graph is too large to be watched ({size}; the limit is {_MOST_NODES} nodes, {_MOST_EDGES} edges); "
@@ -116,9 +122,17 @@ class Animation:
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
-        bundle = {"image/svg+xml": self.svg, "text/plain": repr(self)}
+        bundle = {"text/html": self._html(), "image/svg+xml": self.svg, "text/plain": repr(self)}
         wanted = set(include or bundle) - set(exclude or ())
         return {mime: content for mime, content in bundle.items() if mime in wanted}
+
+    def _mime_(self) -> tuple[str, str]:  # what marimo asks for
+        return "text/html", self._html()
+
+    def _html(self) -> str:
+        """Return an image, which plays in a notebook that is not trusted, too."""
+        image = base64.b64encode(self.svg.encode()).decode()
+        return f'<img alt="{html.escape(self.summary)}" src="data:image/svg+xml;base64,{image}" style="max-width:100%">'
 
 
 # ---- what happens when ----------------------------------------------------------------------------------------
@@ -172,9 +186,9 @@ class _Plan:
 
 def _dot(order: Sequence[Value], plan: _Plan, orientation: str) -> str:
     """Return the graph as it is drawn, each box wide enough for all that its gradient becomes."""
-    nodes, edges = nodes_and_edges(order, {order[-1]})
+    nodes, edges = nodes_and_edges(fold(order, [order[-1]]))
     widest = [max((gradient for _, gradient in plan.gradients[i]), key=_width) for i in range(len(nodes))]
-    return _graph_dot(
+    return graph_dot(
         [replace(node, grad=grad) for node, grad in zip(nodes, widest, strict=True)], edges, True, orientation
     )
 
@@ -212,7 +226,7 @@ class _Sheet:
         """Return the CSS; it says nothing to those who ask for less motion, and nothing on paper."""
         edge = f".{self.mark} .edge"
         all_edges = (
-            f"{edge}{{color:{_LINE}}}{edge} path,{edge} polygon{{stroke:currentColor}}"
+            f"{edge}{{color:{LINE}}}{edge} path,{edge} polygon{{stroke:currentColor}}"
             f"{edge} polygon{{fill:currentColor;stroke-dasharray:none}}"
             f"{edge} text{{paint-order:stroke;stroke:#fff;stroke-width:3px;stroke-dasharray:none}}"
             f"{edge} path{{animation:{self.mark} 1s linear infinite}}"
@@ -297,7 +311,7 @@ def _play_gradients(sheet: _Sheet, group: ET.Element, last: ET.Element, gradient
 def _play_edge(sheet: _Sheet, group: ET.Element, plan: _Plan, result: int) -> None:
     """Light an edge when its result is computed, and when the result hands on its gradient."""
     forward, rest = plan.forward[result], plan.backward[result][1]
-    still = f"color:{_LINE};stroke-width:1;stroke-dasharray:none;opacity:"
+    still = f"color:{LINE};stroke-width:1;stroke-dasharray:none;opacity:"
     track = [
         (0.0, f"{still}.3"),
         (forward, f"color:{_FORWARD};stroke-width:2;stroke-dasharray:none;opacity:1"),
@@ -306,7 +320,7 @@ def _play_edge(sheet: _Sheet, group: ET.Element, plan: _Plan, result: int) -> No
         (rest, f"{still}1"),
     ]
     sheet.play(group, track)
-    sheet.play(group[-1], _appearing(rest - 1.0, _BACKWARD, _PALE))
+    sheet.play(group[-1], _appearing(rest - 1.0, _BACKWARD, PALE))
 
 
 def _appearing(start: float, colour: str, rest: str) -> _Track:

@@ -1,5 +1,6 @@
 """An animation tells the computation step by step, stands still complete, and needs no script."""
 
+import base64
 import http.server
 import os
 import re
@@ -266,10 +267,14 @@ def test_a_network_is_small_and_quick():
 
 def test_a_notebook_gets_the_picture_and_a_text():
     animation = animate(neuron())
-    everything = {"image/svg+xml": animation.svg, "text/plain": repr(animation)}
+    html = animation._repr_mimebundle_()["text/html"]
+    everything = {"text/html": html, "image/svg+xml": animation.svg, "text/plain": repr(animation)}
     assert animation._repr_mimebundle_() == everything
+    assert animation._mime_() == ("text/html", html)
+    kind, image = re.findall(r'^<img alt="[^"]*" src="data:([^;]*);base64,([^"]*)" style="[^"]*">$', html)[0]
+    assert (kind, base64.b64decode(image).decode()) == ("image/svg+xml", animation.svg)
     assert animation._repr_mimebundle_(include=["text/plain"]) == {"text/plain": repr(animation)}
-    assert animation._repr_mimebundle_(exclude=["text/plain"]) == {"image/svg+xml": animation.svg}
+    assert animation._repr_mimebundle_(exclude=["text/plain", "text/html"]) == {"image/svg+xml": animation.svg}
 
 
 def test_save_writes_all_of_it_or_nothing(tmp_path, monkeypatch):

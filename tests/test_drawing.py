@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import autograd_lite as al
 from autograd_lite import Value
-from nn import drawing
+from nn import drawing, layout, network_picture, wording
 from nn.drawing import Drawing, draw
 from nn.modules import MLP, Layer, Neuron
 
@@ -209,7 +209,7 @@ def test_an_operation_of_your_own():
     power = al.Op(
         "mod", "x|y", math.fmod, divmod, domain=(al.REAL, al.CONSTANT)
     )  # whose rule does not name its operands
-    assert drawing._operand_names(power) == ["x1", "x2"]
+    assert wording._operand_names(power) == ["x1", "x2"]
 
 
 def test_every_row_of_the_table_can_be_drawn():
@@ -337,11 +337,11 @@ def test_colour_is_the_sign_and_width_the_size():
     styles = [part.style for part in parts(picture, "edge").values()]
     colours = [style["stroke"] for style in styles]
     assert colours == [
-        drawing._POSITIVE,
-        drawing._NEGATIVE,
-        drawing._LINE,
-        drawing._NO_NUMBER,
-        drawing._NEGATIVE,
+        network_picture._POSITIVE,
+        network_picture._NEGATIVE,
+        network_picture.LINE,
+        network_picture._NO_NUMBER,
+        network_picture._NEGATIVE,
     ]
     widths = [float(style["stroke-width"]) for style in styles]
     assert widths == [2.75, 1.5, 0.25, 2.75, 2.75]
@@ -559,8 +559,8 @@ def test_the_frame_is_as_high_as_the_picture():
 
 def test_the_layout_is_made_when_needed_and_once(monkeypatch):
     calls = []
-    lay_out = drawing._lay_out
-    monkeypatch.setattr(drawing, "_lay_out", lambda dot, form: calls.append(form) or lay_out(dot, form))
+    lay_out = drawing.lay_out
+    monkeypatch.setattr(drawing, "lay_out", lambda dot, form: calls.append(form) or lay_out(dot, form))
     picture = draw(x)
     assert (repr(picture), picture.dot[:7], calls) == ("Drawing(computation graph: 1 node, 0 edges)", "digraph", [])
     assert picture.svg is picture.svg
@@ -666,7 +666,7 @@ def test_threads_take_turns(monkeypatch):
 
     monkeypatch.setitem(sys.modules, "pygraphviz", SimpleNamespace(AGraph=AGraph))
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(lambda form: drawing._lay_out("digraph {}", form), ["svg"] * 8)) == [b"<svg></svg>"] * 8
+        assert list(pool.map(lambda form: layout.lay_out("digraph {}", form), ["svg"] * 8)) == [b"<svg></svg>"] * 8
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
