@@ -7,7 +7,7 @@ shown are ever walked, the largest first.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from numbers import Integral
@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import autograd_lite as al
 from autograd_lite import Value
 
-from .drawing import _SUPERSCRIPTS, _printable
 from .losses import _errors
 from .modules import MLP, Activation, Layer, _inputs, _name
+from .naming import names_in
 from .notation import Typeset, aligned, check_value, decimal, escaped, symbol
+from .wording import SUPERSCRIPTS, printable
 
 __all__ = ["Delta", "Deltas", "Explanation", "Path", "deltas", "explain"]
 
@@ -114,7 +115,7 @@ class _Part(NamedTuple):
         return _Part(parent, partial, self.product * partial, _plus(self.size, _size(partial)), self)
 
 
-def explain(w: Value, loss: Value, *, top: int = 5) -> Explanation:
+def explain(w: Value, loss: Value, *, top: int = 5, notation: str | None = None) -> Explanation:
     """Explain ∂loss/∂w as the sum over all paths from loss to w of the products of the partials on them.
 
     That is the chain rule written out. The paths with the largest |product| are shown, the others counted and summed,
@@ -128,10 +129,12 @@ def explain(w: Value, loss: Value, *, top: int = 5) -> Explanation:
         w: A leaf, or any Value between.
         loss: The Value to differentiate.
         top: How many paths to show.
+        notation: "lecture" calls nodes without a name as the lecture does: u[j], h[j], z[k], o[k], E. Paths then lead
+            from name to name, as on the slides: what lies between is in one derivative.
 
     Raises:
         TypeError: w or loss is not a Value, or `top` not an integer.
-        ValueError: `top` is negative.
+        ValueError: `top` is negative, or there is no such notation.
 
     >>> w, x = Value(0.5, "w"), Value(2.0, "x")
     >>> h = al.square(w * x)
@@ -154,12 +157,14 @@ def explain(w: Value, loss: Value, *, top: int = 5) -> Explanation:
     if top < 0:
         raise ValueError(f"top must be 0 or more, not {top}")
     order = al.topological_order(loss)
-    names = _names(order, w, loss)
-    counts, sums, largest = _below(order, w)
+    called = names_in(order, notation)
+    names = _names(order, w, loss, called)
+    edges = _edges(order) if notation is None else _from_name_to_name(order, {w, loss, *called})
+    counts, sums, largest = _below(edges, w)
     paths: list[Path] = []
     rest: list[float] = []
     if loss in counts:
-        found, others = _largest_first(loss, w, largest, int(top))
+        found, others = _largest_first(loss, w, edges, largest, int(top))
         found.sort(key=lambda part: math.inf if math.isnan(part.product) else abs(part.product), reverse=True)
         paths = [_path(part, names) for part in found]
         rest = [part.product * sums[part.node] for part in others]
@@ -174,19 +179,47 @@ def explain(w: Value, loss: Value, *, top: int = 5) -> Explanation:
     )
 
 
-def _below(order: Sequence[Value], w: Value) -> tuple[dict[Value, int], dict[Value, float], dict[Value, float]]:
+_Edges = Mapping[Value, Sequence[tuple[Value, float]]]  # ∂node/∂parent for each parent; the nodes in topological order
+
+
+def _edges(order: Sequence[Value]) -> _Edges:
+    return {node: [*zip(node.parents, node.partials, strict=True)] for node in order}
+
+
+def _from_name_to_name(order: Sequence[Value], named: Set[Value]) -> _Edges:
+    """Return the derivative of each of these nodes by those of them that it reaches through others only."""
+    place = {node: i for i, node in enumerate(order)}
+    edges: dict[Value, list[tuple[Value, float]]] = {}
+    for node in order:
+        if node in named:
+            terms = {node: [1.0]}
+            others = [-place[node]]  # a heap, the last in topological order on top
+            while others:
+                other = order[-heappop(others)]
+                adjoint = _sum(terms.pop(other))
+                for parent, partial in zip(other.parents, other.partials, strict=True):
+                    if parent not in terms and parent not in named:
+                        heappush(others, -place[parent])
+                    terms.setdefault(parent, []).append(partial * adjoint)
+            edges[node] = [(parent, _sum(each)) for parent, each in terms.items()]
+    return edges
+
+
+def _below(edges: _Edges, w: Value) -> tuple[dict[Value, int], dict[Value, float], dict[Value, float]]:
     """Return for each node above w: how many paths lead to w, the sum of their products, the largest as a log₂."""
     counts, sums, largest = {w: 1}, {w: 1.0}, {w: 0.0}
-    for node in order:
-        edges = [(p, partial) for p, partial in zip(node.parents, node.partials, strict=True) if p in counts]
-        if edges and node is not w:
-            counts[node] = sum(counts[parent] for parent, _ in edges)
-            sums[node] = _sum([partial * sums[parent] for parent, partial in edges])
-            largest[node] = max(_plus(_size(partial), largest[parent]) for parent, partial in edges)
+    for node in edges:
+        down = [(parent, partial) for parent, partial in edges[node] if parent in counts]
+        if down and node is not w:
+            counts[node] = sum(counts[parent] for parent, _ in down)
+            sums[node] = _sum([partial * sums[parent] for parent, partial in down])
+            largest[node] = max(_plus(_size(partial), largest[parent]) for parent, partial in down)
     return counts, sums, largest
 
 
-def _largest_first(loss: Value, w: Value, largest: Mapping[Value, float], top: int) -> tuple[list[_Part], list[_Part]]:
+def _largest_first(
+    loss: Value, w: Value, edges: _Edges, largest: Mapping[Value, float], top: int
+) -> tuple[list[_Part], list[_Part]]:
     """Return the `top` largest paths, and parts of paths that lead to all the others, each to some of them.
 
     A part is followed down its largest continuation, which is known, all the way to w; the edges that are left aside
@@ -199,8 +232,7 @@ def _largest_first(loss: Value, w: Value, largest: Mapping[Value, float], top: i
     while heap and len(found) < top:
         part = heappop(heap)[2]
         while part.node is not w:
-            edges = zip(part.node.parents, part.node.partials, strict=True)
-            parts = [part.then(parent, partial) for parent, partial in edges if parent in largest]
+            parts = [part.then(parent, partial) for parent, partial in edges[part.node] if parent in largest]
             bounds = [_plus(each.size, largest[each.node]) for each in parts]
             best = bounds.index(max(bounds))
             for k, (each, bound) in enumerate(zip(parts, bounds, strict=True)):
@@ -241,16 +273,16 @@ def _sum(terms: Sequence[float]) -> float:
         return sum(terms)
 
 
-def _names(order: Sequence[Value], w: Value, loss: Value) -> dict[Value, str]:
-    names = {node: node.name or f"{'leaf' if node.op is None else node.op.name}#{i}" for i, node in enumerate(order)}
-    names.setdefault(w, w.name or "w")
-    if loss.name is None and "E" not in names.values() and loss is not w:
+def _names(order: Sequence[Value], w: Value, loss: Value, called: dict[Value, str]) -> dict[Value, str]:
+    places = {node: f"{'leaf' if node.op is None else node.op.name}#{i}" for i, node in enumerate(order)}
+    names = {w: w.name or "w"} | places | called
+    if loss not in called and "E" not in names.values() and loss is not w:
         names[loss] = "E"
     return names
 
 
 def _shown(name: str) -> str:
-    return _printable(name, 24)
+    return printable(name, 24)
 
 
 def _middle_out(parts: Sequence[Any], gap: str) -> list[Any]:
@@ -459,7 +491,7 @@ class _Spelling(NamedTuple):
             )  # fmt: skip
         argument = f"{z}{self._raised_text()}_{k}", f"{z}{self._raised()}_{k}"
         return self._row(
-            z, f"{here[0]} = {above[0]} · {f}′({argument[0]}), {f} {_printable(_name(activation), 24)}",
+            z, f"{here[0]} = {above[0]} · {f}′({argument[0]}), {f} {printable(_name(activation), 24)}",
             rf"{here[1]} = {above[1]}\,{f}^{{\prime}}({argument[1]})", values,
         )  # fmt: skip
 
@@ -495,7 +527,7 @@ class _Spelling(NamedTuple):
         return f"^{{{self._number()}}}" if self._number() else ""
 
     def _raised_text(self) -> str:
-        return self._number().translate(_SUPERSCRIPTS)
+        return self._number().translate(SUPERSCRIPTS)
 
     def _z(self) -> str:
         return "z" if self.n == self.last else "u"

@@ -1,9 +1,11 @@
 """The graph of a Value as text: Mermaid for Markdown, a tree for a terminal, JSON that reads back in.
 
-A JSON file is `{"format": "autograd_lite graph", "version": 1, "nodes": [...]}`, one node a line, operands before
-results, the Value itself last. A leaf is `{"data": 2.0, "grad": 0.0, "name": "x"}`; what an operation made has also
-its `"op"`, its `"operands"` and its `"partials"`. An operand is a number, `{"node": 0}` for an earlier node, or a
-list of these; a number that is not finite is one of the texts "nan", "inf" and "-inf".
+A JSON file is `{"format": "autograd_lite graph", "version": 2, "scopes": [...], "nodes": [...]}`, one node a line,
+operands before results, the Value itself last. A leaf is `{"data": 2.0, "grad": 0.0, "name": "x", "scope": null}`;
+what an operation made has also its `"op"`, its `"operands"` and its `"partials"`. An operand is a number,
+`{"node": 0}` for an earlier node, or a list of these; a number that is not finite is one of the texts "nan", "inf" and
+"-inf". A scope is `{"name": "cell", "parent": null}`, that of a neuron has also its `"activation"`, an operation's
+name or null; parents and the scopes of nodes are places in the list. Version 1 had no scopes.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ from reprlib import repr as short
 from typing import Any
 
 import autograd_lite as al
-from autograd_lite import Op, Value
+from autograd_lite import Op, Scope, Value
 from autograd_lite.op import number
 from autograd_lite.value import recording
 
-from .drawing import _counted, _operation, _or_dash, _printable
 from .files import write_atomically
+from .modules import Unit
 from .strict_json import check_header, check_keys, decode, from_json, json_object, read_text, to_json
+from .wording import counted, operation_text, or_dash, printable
 
 __all__ = ["graph_json", "mermaid", "read_graph", "save_graph", "tree"]
 
@@ -55,7 +58,7 @@ def mermaid(y: Value) -> str:
     order = _order(y, "mermaid")
     n_edges = sum(len(node.parents) for node in order)
     if n_edges > _MERMAID_EDGES:
-        raise ValueError(_too_large_for_mermaid(_counted(n_edges, "edge")))
+        raise ValueError(_too_large_for_mermaid(counted(n_edges, "edge")))
     index = {node: i for i, node in enumerate(order)}
     lines = ["```mermaid", "flowchart LR"]
     for i, (node, numbers) in enumerate(zip(order, _numbers(order), strict=True)):
@@ -64,7 +67,7 @@ def mermaid(y: Value) -> str:
     lines += [f"    n{index[parent]} --> n{i}" for i, node in enumerate(order) for parent in node.parents]
     text = "\n".join([*lines, f"    style n{index[y]} stroke-width:3px", "```", ""])
     if len(text) > _MERMAID_CHARACTERS:
-        raise ValueError(_too_large_for_mermaid(_counted(len(text), "character")))
+        raise ValueError(_too_large_for_mermaid(counted(len(text), "character")))
     return text
 
 
@@ -95,14 +98,14 @@ def _order(y: Value, what: str) -> list[Value]:
 
 def _title(node: Value) -> str:
     """Return the name of a node and its operation, as in a drawing."""
-    return " ".join(filter(None, [_printable(node.name or "", 24).strip(), _printable(_operation(node), 48)]))
+    return " ".join(filter(None, [printable(node.name or "", 24).strip(), printable(operation_text(node), 48)]))
 
 
 def _numbers(order: Sequence[Value]) -> Iterable[list[str]]:
     """Say data and gradient of each node; before any backward, the gradients are dashes."""
     swept = any(node.grad != 0.0 for node in order)
     for node in order:
-        yield [f"data {node.data:.4g}", f"grad {_or_dash(node.grad if swept else None, '.4g')}"]
+        yield [f"data {node.data:.4g}", f"grad {or_dash(node.grad if swept else None, '.4g')}"]
 
 
 # ---- a tree ---------------------------------------------------------------------------------------------------
@@ -167,7 +170,7 @@ def tree(y: Value, *, limit: float = 200) -> str:
             ]
     if todo or is_cut:
         why = f"cut after limit={limit} lines" if todo else f"cut {_DEEPEST} levels deep"
-        lines.append(f"… {why}; not shown: {len(order) - len(shown):,} of {_counted(len(order), 'node')}")
+        lines.append(f"… {why}; not shown: {len(order) - len(shown):,} of {counted(len(order), 'node')}")
     return "\n".join(lines)
 
 
@@ -183,10 +186,11 @@ def _shared(order: Iterable[Value]) -> set[Value]:
 
 # ---- JSON -----------------------------------------------------------------------------------------------------
 
-_WHAT, _FORMAT, _VERSION = "a graph file", "autograd_lite graph", 1
-_KEYS = ("format", "version", "nodes")
-_LEAF = ("data", "grad", "name")
-_RESULT = (*_LEAF, "op", "operands", "partials")
+_WHAT, _FORMAT, _VERSION = "a graph file", "autograd_lite graph", 2
+_KEYS = {1: ("format", "version", "nodes"), 2: ("format", "version", "scopes", "nodes")}
+_LEAF = {1: ("data", "grad", "name"), 2: ("data", "grad", "name", "scope")}
+_RESULT = ("op", "operands", "partials")
+_SCOPE = ("name", "parent")
 _MAX_BYTES = 2**26  # 64 MiB: some 400,000 nodes
 _MAX_WORK = 10**7  # what derivatives of high order may cost together: they are the only rules that take long
 _ORDERS = {"polygamma": slice(0, 1), "pow_partial": slice(2, 4)}
@@ -206,22 +210,24 @@ def graph_json(y: Value, *, operations: Iterable[Op] = ()) -> str:
         ValueError: An operation is neither of the table nor given, data were changed after they were used, or the
             graph is too large.
 
-    >>> print(graph_json(Value(3.0, "x") * 2))
-    {"format": "autograd_lite graph", "version": 1, "nodes": [
-    {"data": 3.0, "grad": 0.0, "name": "x"},
-    {"data": 6.0, "grad": 0.0, "name": null, "op": "mul", "operands": [{"node": 0}, 2.0], "partials": [2.0]}
+    >>> print(graph_json(-Value(3.0, "x")))
+    {"format": "autograd_lite graph", "version": 2, "scopes": [], "nodes": [
+    {"data": 3.0, "grad": 0.0, "name": "x", "scope": null},
+    {"data": -3.0, "grad": 0.0, "name": null, "scope": null, "op": "neg", "operands": [{"node": 0}], "partials": [-1.0]}
     ]}
     <BLANKLINE>
     """
     order = _order(y, "graph_json")
     table = _table(operations)
     index = {node: i for i, node in enumerate(order)}
-    nodes = [_describe(node, index, table) for node in order]
+    places = _places(order)
+    scopes = [_describe_scope(scope, places, table) for scope in places]
+    nodes = [_describe(node, index, places, table) for node in order]
     try:
-        _record_again(nodes, table)
+        _record_again(nodes, _Recorder(table, _VERSION, _read_scopes(scopes, table)))
     except ValueError as error:
         raise ValueError(f"this graph would not read back; record it again, then save: {error}") from None
-    head = json.dumps({"format": _FORMAT, "version": _VERSION})[:-1]
+    head = json.dumps({"format": _FORMAT, "version": _VERSION, "scopes": scopes})[:-1]
     text = head + ', "nodes": [\n' + ",\n".join(json.dumps(node, allow_nan=False) for node in nodes) + "\n]}\n"
     if len(text) > _MAX_BYTES:
         raise ValueError(f"the graph is too large: {len(text):,} bytes of JSON, where {_MAX_BYTES:,} can be read back")
@@ -284,22 +290,51 @@ def _table(operations: Iterable[Op]) -> dict[str, Op]:
     return table
 
 
-def _describe(node: Value, index: dict[Value, int], table: dict[str, Op]) -> dict[str, Any]:
-    """Return a node as JSON has it."""
-    leaf = {"data": to_json(node.data), "grad": to_json(node.grad), "name": node.name}
-    op = node.op
-    if op is None:
-        return leaf
+def _places(order: Iterable[Value]) -> dict[Scope, int]:
+    """Number the scopes of a graph, those around others before them."""
+    places: dict[Scope, int] = {}
+    for node in order:
+        new = []
+        scope = node.scope
+        while scope is not None and scope not in places:
+            new.append(scope)
+            scope = scope.parent
+        for scope in reversed(new):
+            places[scope] = len(places)
+    return places
+
+
+def _describe_scope(scope: Scope, places: dict[Scope, int], table: dict[str, Op]) -> dict[str, Any]:
+    """Return a scope as JSON has it."""
+    shown = {"name": scope.name, "parent": None if scope.parent is None else places[scope.parent]}
+    if not isinstance(scope, Unit):
+        return shown
+    activation = scope.activation
+    return {**shown, "activation": _op_name(activation, table) if isinstance(activation, Op) else None}
+
+
+def _op_name(op: Op, table: dict[str, Op]) -> str:
+    """Return the name by which an operation is found again."""
     if table.get(op.name) is not op:
         raise ValueError(
             f"{op!r} is not an operation of the table, and a file holds no code; give operations=[...] here, and to "
             "read_graph"
         )
+    return op.name
+
+
+def _describe(node: Value, index: dict[Value, int], places: dict[Scope, int], table: dict[str, Op]) -> dict[str, Any]:
+    """Return a node as JSON has it."""
+    scope = None if node.scope is None else places[node.scope]
+    leaf = {"data": to_json(node.data), "grad": to_json(node.grad), "name": node.name, "scope": scope}
+    if node.op is None:
+        return leaf
+    name = _op_name(node.op, table)
     operands = [
         [_operand(x, index) for x in operand] if isinstance(operand, tuple) else _operand(operand, index)
         for operand in node.operands
     ]
-    return {**leaf, "op": op.name, "operands": operands, "partials": [to_json(partial) for partial in node.partials]}
+    return {**leaf, "op": name, "operands": operands, "partials": [to_json(partial) for partial in node.partials]}
 
 
 def _operand(operand: Any, index: dict[Value, int]) -> Any:
@@ -308,15 +343,51 @@ def _operand(operand: Any, index: dict[Value, int]) -> Any:
 
 def _parse(text: str, table: dict[str, Op]) -> Value:
     document = json_object(decode(text, _WHAT), "the file")
-    check_header(document, _WHAT, _FORMAT, _VERSION, _KEYS)
-    return _record_again(document["nodes"], table)
+    version = 1 if document.get("version") == 1 else _VERSION
+    check_header(document, _WHAT, _FORMAT, version, _KEYS[version])
+    scopes = _read_scopes(document["scopes"], table) if version > 1 else []
+    return _record_again(document["nodes"], _Recorder(table, version, scopes))
 
 
-def _record_again(nodes: Any, table: dict[str, Op]) -> Value:
+def _read_scopes(stored: Any, table: dict[str, Op]) -> list[Scope]:
+    """Make the scopes, or raise a ValueError that says which one is wrong and how."""
+    scopes: list[Scope] = []
+    for i, each in enumerate(_list('"scopes"', stored)):
+        try:
+            check_keys(json_object(each, "it"), (*_SCOPE, "activation") if "activation" in each else _SCOPE, "it")
+            if not isinstance(each["name"], str) or not each["name"]:
+                raise ValueError(f'"name" must be a text that is not empty, found {short(each["name"])}')
+            parent = _scope_at("parent", each["parent"], scopes)
+            if "activation" in each:
+                named = each["activation"]
+                activation = None if named is None else _operation_called(named, table)
+                scopes.append(Unit(each["name"], parent, activation))
+            else:
+                scopes.append(Scope(each["name"], parent))
+        except ValueError as error:
+            raise ValueError(f"scope {i}: {error}") from None
+    return scopes
+
+
+def _scope_at(what: str, stored: Any, scopes: Sequence[Scope]) -> Scope | None:
+    if stored is None:
+        return None
+    if type(stored) is not int or not 0 <= stored < len(scopes):
+        raise ValueError(f'"{what}" must be the place of a scope before it, or null, found {short(stored)}')
+    return scopes[stored]
+
+
+def _operation_called(name: Any, table: dict[str, Op]) -> Op:
+    op = table.get(name) if isinstance(name, str) else None
+    if op is None:
+        raise ValueError(f"unknown operation {short(name)}; if it is one of your own, give operations=[...]")
+    return op
+
+
+def _record_again(nodes: Any, recorder: _Recorder) -> Value:
     """Make the last of the nodes, or raise a ValueError that says which one is wrong and how."""
     if not isinstance(nodes, list) or not nodes:
         raise ValueError(f'"nodes" must be a list of at least one node, found {short(nodes)}')
-    recorder = _Recorder(table)
     with recording():
         for i, node in enumerate(nodes):
             try:
@@ -331,15 +402,17 @@ def _record_again(nodes: Any, table: dict[str, Op]) -> Value:
 class _Recorder:
     """Makes Values from what a file says of them, operands before results."""
 
-    def __init__(self, table: dict[str, Op]) -> None:
+    def __init__(self, table: dict[str, Op], version: int, scopes: Sequence[Scope]) -> None:
         self.table = table
+        self.leaf = _LEAF[version]
+        self.scopes = scopes
         self.values: list[Value] = []
         self.used: list[bool] = []
         self.work = 0.0
 
     def add(self, node: Any) -> None:
         """Make one more Value, and check that it is what the file says."""
-        check_keys(json_object(node, "it"), _RESULT if "op" in node else _LEAF, "it")
+        check_keys(json_object(node, "it"), (*self.leaf, *_RESULT) if "op" in node else self.leaf, "it")
         name, data, grad = node["name"], _number("data", node["data"]), _number("grad", node["grad"])
         if name is not None and not isinstance(name, str):
             raise ValueError(f'"name" must be a text or null, found {short(name)}')
@@ -352,17 +425,16 @@ class _Recorder:
         else:
             value = Value(data, name)
         value.grad = grad
+        value.scope = _scope_at("scope", node.get("scope"), self.scopes)
         self.values.append(value)
         self.used.append(False)
 
     def _apply(self, name: Any, stored: Any) -> Value:
         """Apply an operation to its operands as the file has them."""
-        op = self.table.get(name) if isinstance(name, str) else None
-        if op is None:
-            raise ValueError(f"unknown operation {short(name)}; if it is one of your own, give operations=[...]")
+        op = _operation_called(name, self.table)
         operands = _list("operands", stored)
         if len(operands) != op.arity:
-            raise ValueError(f"{op.name} takes {_counted(op.arity, 'operand')}, found {len(operands)}")
+            raise ValueError(f"{op.name} takes {counted(op.arity, 'operand')}, found {len(operands)}")
         found = [
             tuple(map(self._operand, _list(f"an operand of {op.name}", operand))) if domain.many
             else self._operand(operand)

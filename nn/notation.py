@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from reprlib import repr as short
@@ -18,7 +18,8 @@ import autograd_lite as al
 from autograd_lite import Op, Value
 from autograd_lite.op import carriers
 
-from .drawing import _printable
+from .naming import names_in
+from .wording import printable
 
 __all__ = ["Formulas", "Typeset", "latex", "symbol"]
 
@@ -88,7 +89,7 @@ def aligned(lines: Iterable[str]) -> str:
     return r"\begin{aligned}" + r" \\ ".join(line.replace("=", "&=", 1) for line in lines) + r"\end{aligned}"
 
 
-def latex(y: Value, wrt: Sequence[Value] | None = None) -> Formulas:
+def latex(y: Value, wrt: Sequence[Value] | None = None, *, notation: str | None = None) -> Formulas:
     r"""Write the expression that y was computed by, and its derivatives ∂E/∂w by the chain rule.
 
     Values are written by their names, `w[1,2]` as in the lecture w₁₂; y without a name is E, a leaf without one
@@ -98,10 +99,11 @@ def latex(y: Value, wrt: Sequence[Value] | None = None) -> Formulas:
     Args:
         y: What to write.
         wrt: The Values to write the derivative by, which must be in the graph; by default all leaves.
+        notation: "lecture" calls nodes without a name as the lecture does: u[j], h[j], z[k], o[k], E.
 
     Raises:
         TypeError: y is not a Value, or `wrt` is not a list of Values.
-        ValueError: One of `wrt` is not in the graph, or there would be more than 200 lines.
+        ValueError: One of `wrt` is not in the graph, there would be more than 200 lines, or there is no such notation.
 
     Source: the lecture, "Computing Gradients: Single Layer Network".
 
@@ -114,7 +116,7 @@ def latex(y: Value, wrt: Sequence[Value] | None = None) -> Formulas:
     order = al.topological_order(y)
     wanted = _wanted(wrt, order)
     _check_length(wanted)
-    text, named, lines = _expression(y, order, wanted)
+    text, named, lines = _expression(y, order, wanted, names_in(order, notation))
     root = _spelt(text[y])
     needed = set(wanted)
     for node in order:
@@ -179,25 +181,28 @@ def _meets(needed: set[Value], parents: tuple[Value, ...]) -> bool:
 
 
 def _expression(
-    y: Value, order: Sequence[Value], wanted: set[Value]
+    y: Value, order: Sequence[Value], wanted: set[Value], names: Mapping[Value, str]
 ) -> tuple[dict[Value, _Tex], set[Value], list[str]]:
     """Return how each node is written where it is used, which have a name, and the lines that define these."""
     uses: dict[Value, int] = {}
     for node in order:
         for parent in node.parents:
             uses[parent] = uses.get(parent, 0) + 1
-    taken = {symbol(node.name): 0 for node in order if node.name}
+    symbols = {node: symbol(name) for node, name in names.items()}
+    taken = dict.fromkeys(symbols.values(), 0)
     fresh = {letter: _numbered(letter, taken.copy()) for letter in "ax"}
-    root = symbol(y.name) if y.name else next(s for s in (*"ELFy", r"\mathrm{result}") if s not in taken)
+    root = symbols[y] if y in symbols else next(s for s in (*"ELFy", r"\mathrm{result}") if s not in taken)
     text: dict[Value, _Tex] = {}
     named: set[Value] = set()
     lines: list[str] = []
 
     def call(node: Value, letter: str) -> _Tex:
         named.add(node)
-        name = root if node is y else symbol(node.name) if node.name else next(fresh[letter])
+        name = root if node is y else symbols[node] if node in symbols else next(fresh[letter])
         taken[name] = taken.get(name, 0) + 1
-        return _Tex(name if taken[name] == 1 else f"{{{name}}}^{{({taken[name]})}}", _ATOM)
+        if taken[name] > 1:
+            name = f"{{{name}}}^{{({taken[name]})}}"
+        return _Tex(name, _POWER if "^" in name else _ATOM)  # LaTeX has no x^{1}^{2}
 
     for node in order:
         if node.op is None:
@@ -206,7 +211,7 @@ def _expression(
         written = _write(node.op, tuple(_operand(x, text) for x in node.operands))
         shown = _spelt(written)
         reused = uses.get(node, 0) > 1 or node.op is al.affine  # a net input: its derivative goes to all weights
-        if node is y or node.name or node in wanted or len(shown) > (_INLINE if reused else _LONG):
+        if node is y or node in symbols or node in wanted or len(shown) > (_INLINE if reused else _LONG):
             text[node] = call(node, "a")
             lines.append(f"{_spelt(text[node])} = {shown}")
             _check_length(lines)
@@ -252,7 +257,7 @@ _GREEK = {
     "Pi", "Sigma", "Phi", "Psi", "Omega",
 }
 # fmt: on
-_NAME = re.compile(r"([A-Za-z]+)(\d*)(?:\[(\d+(?:,\d+)*)\])?")
+_NAME = re.compile(r"([A-Za-z]+)(\d*)(?:\[(\d+(?:,\d+)*)\])?(?:\((\d+)\))?")
 _ESCAPES = {
     **{c: rf"\{c}" for c in "_%$#&{}"},
     "\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim ", "<": r"\langle ", ">": r"\rangle ", "'": r"\prime ",
@@ -261,25 +266,26 @@ _ESCAPES = {
 
 
 def symbol(name: str) -> str:
-    r"""Return a name as LaTeX: indices lowered, the layer of `w1[j,i]` raised, and anything else escaped.
+    r"""Return a name as LaTeX: indices lowered, layer and example of `h1[j](n)` raised, and anything else escaped.
 
     No character of a name is taken for LaTeX or HTML; of a name of more than 24 characters the end is left out.
 
     >>> symbol("w[1,2]"), symbol("w[10,2]"), symbol("x1"), symbol("alpha"), symbol("loss")
     ('w_{12}', 'w_{10,2}', 'x_{1}', '\\alpha', '\\mathrm{loss}')
-    >>> symbol("w2[3,1]")
-    'w^{2}_{31}'
+    >>> symbol("w2[3,1]"), symbol("h[2](5)"), symbol("h1[2](5)")
+    ('w^{2}_{31}', 'h^{(5)}_{2}', 'h^{1,(5)}_{2}')
     >>> symbol("$a_b")
     '\\mathrm{\\$a\\_b}'
     """
     if not (match := _NAME.fullmatch(name)) or len(name) > 24:
         return rf"\mathrm{{{escaped(name)}}}"
-    word, digits, indices = match.groups()
+    word, digits, indices, example = match.groups()
     base = word if len(word) == 1 else rf"\{word}" if word in _GREEK else rf"\mathrm{{{word}}}"
-    if indices is None:
-        return f"{base}_{{{digits}}}" if digits else base
-    together = "" if all(len(index) == 1 for index in indices.split(",")) else ","
-    return base + (f"^{{{digits}}}" if digits else "") + f"_{{{indices.replace(',', together)}}}"
+    lowered, raised = (digits, "") if indices is None else (indices, digits)
+    if all(len(index) == 1 for index in lowered.split(",")):
+        lowered = lowered.replace(",", "")
+    raised = ",".join(part for part in (raised, example and f"({example})") if part)
+    return base + (f"^{{{raised}}}" if raised else "") + (f"_{{{lowered}}}" if lowered else "")
 
 
 def escaped(text: str, longest: int = 24) -> str:
@@ -288,7 +294,7 @@ def escaped(text: str, longest: int = 24) -> str:
     >>> escaped("50% <b>")
     '50\\%\\ \\langle b\\rangle '
     """
-    return "".join(_ESCAPES.get(c, c) for c in _printable(text, longest))
+    return "".join(_ESCAPES.get(c, c) for c in printable(text, longest))
 
 
 def decimal(x: float, digits: int = 6) -> str:

@@ -1,9 +1,13 @@
-// Step through the events of a computation in its picture: one module for a page and for a frame in a notebook.
+// Step through the events of a computation in its picture: one module for a page, a frame and a widget of a notebook.
 //
-// `mount(root, story)` takes an element with the SVG of the graph in it (ids `node-K`, `edge-K-P`) and
-//   labels: what the nodes are called, in topological order
-//   events: [node, text, value] forwards, then [node, text, grad, parent, place of the parent] backwards
-//   position: where to start.
+// `mount(root, story, moved)` takes an element with the SVG of the graph in it (ids `node-K`, `edge-K-P`), a story of
+//   name: what is differentiated; root: its number, null if it is not in the picture
+//   labels: what the nodes are called, operands before results; a node may be a box that stands for many
+//   events: [node, text, value] forwards, then [node, text, grad, parent, place of the line] backwards;
+//     a box that stands for many has no number (null), a line within it no place (null)
+//   note: what is folded
+//   position: where to start
+// and a function to tell each position that the user goes to.
 // Names come from users: they are only ever set as text.
 
 const EACH = 900; // milliseconds a step lasts while playing
@@ -42,13 +46,34 @@ function button(label) {
   return made;
 }
 
-export function mount(root, { labels, events, position = 0 }) {
+const RIM = 52; // pixels: there are the hints
+const ARROWS = { left: "←", right: "→", top: "↑", bottom: "↓" };
+
+export function mount(root, { name, root: result, labels, events, note, position = 0 }, moved = () => {}) {
   const svg = root.querySelector("svg");
   const within = (id) => svg.querySelector(`[id="${id}"]`); // not by document: another stepper has the same ids
   const nodes = labels.map((_, k) => within(`node-${k}`));
-  const numbers = nodes.map((node) => [...node.querySelectorAll("text")].filter((_, i, all) => i === all.length - 3 || i === all.length - 1));
+  const numbers = nodes.map((node) => {
+    const [what, data, , grad] = [...node.querySelectorAll("text")].slice(-4);
+    return what.textContent === "data" ? [data, grad] : []; // what is not computed has none
+  });
+  const ranges = numbers.map((texts) => texts.map((text) => text.textContent));
   const last = events.length - 1;
-  const name = labels[labels.length - 1];
+  const begins = labels.map(() => -1); // the step at which a node is first computed
+  const operands = labels.map(() => new Set());
+  const computed = []; // the step after which all of it is known
+  const differentiated = [];
+  const single = []; // not a box that stands for many
+  events.forEach(([node, , number, parent], step) => {
+    if (parent === undefined) {
+      if (begins[node] < 0) begins[node] = step;
+      computed[node] = step;
+      single[node] = number !== null;
+    } else {
+      operands[node].add(parent);
+      differentiated[parent] = step;
+    }
+  });
   let timer = 0;
   let lit = [];
 
@@ -58,12 +83,20 @@ export function mount(root, { labels, events, position = 0 }) {
   const heading = element("h1");
   const lines = element("ol");
   const story = element("section", { class: "story", "aria-live": "polite", "aria-label": "current step" }, heading, lines);
+  const folded = element("p", { class: "note" }, note);
+  folded.hidden = !note;
   const picture = element("div", { class: "picture" }, svg);
+  const hints = Object.keys(ARROWS).map((side) => [side, element("button", { type: "button", class: `hint ${side}` })]);
+  const view = element("div", { class: "view" }, picture, ...hints.map(([, hint]) => hint));
   const bar = element("div", { class: "bar", role: "toolbar", "aria-label": "steps" }, first, back, play, next, end, slider, count);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", `computation graph of ${name}`);
   root.tabIndex = 0;
-  root.append(picture, story, bar);
+  root.dataset.lmSuppressShortcuts = true; // JupyterLab takes the arrow keys otherwise
+  root.append(view, folded, story, bar);
+
+  // Keys go on to work when the button that was pressed goes away.
+  const focus = () => root.focus({ preventScroll: true });
 
   const light = (part, ...classes) => {
     part.classList.add(...classes);
@@ -74,15 +107,16 @@ export function mount(root, { labels, events, position = 0 }) {
   function fill() {
     const values = labels.map(() => "–");
     const grads = labels.map(() => "–");
-    if (events[position].length > 3) grads[grads.length - 1] = "1";
-    for (const [node, , number, parent] of events.slice(0, position + 1)) {
-      if (parent === undefined) values[node] = number;
-      else grads[parent] = number;
-    }
+    if (events[position].length > 3) grads[result] = "1";
+    events.slice(0, position + 1).forEach(([node, , number, parent], step) => {
+      if (parent === undefined) values[node] = number ?? (step < computed[node] ? "…" : ranges[node][0]);
+      else grads[parent] = number ?? (step < differentiated[parent] ? "…" : ranges[parent][1]);
+    });
     numbers.forEach(([value, grad], k) => {
+      nodes[k].classList.toggle("waiting", begins[k] > position);
+      if (!value) return;
       value.textContent = values[k];
       grad.textContent = grads[k];
-      nodes[k].classList.toggle("waiting", values[k] === "–");
     });
     return grads;
   }
@@ -97,15 +131,14 @@ export function mount(root, { labels, events, position = 0 }) {
     let begin = position; // the step at which this node's turn began
     if (backward) {
       while (events[begin - 1][0] === node && events[begin - 1].length > 3) begin -= 1;
-      for (const event of events.slice(begin, position)) light(within(`edge-${node}-${event[4]}`), "seen");
-      light(within(`edge-${node}-${place}`), "lit", "backward");
-      light(nodes[parent], "receiving");
+      for (const event of events.slice(begin, position)) if (event[4] !== null) light(within(`edge-${node}-${event[4]}`), "seen");
+      if (place !== null) light(within(`edge-${node}-${place}`), "lit", "backward");
+      if (parent !== node) light(nodes[parent], "receiving");
     } else {
-      for (let p = 0, edge; (edge = within(`edge-${node}-${p}`)); p += 1) light(edge, "lit", "forward");
+      for (const edge of svg.querySelectorAll(`[id^="edge-${node}-"]`)) light(edge, "lit", "forward");
     }
-    heading.textContent = backward
-      ? `Backward through ${labels[node]}: ∂${name}/∂${labels[node]} = ${grads[node]}`
-      : `Forward: ${labels[node]}`;
+    const known = single[node] ? `: ∂${name}/∂${labels[node]} = ${grads[node]}` : "";
+    heading.textContent = backward ? `Backward through ${labels[node]}${known}` : `Forward: ${labels[node]}`;
     story.className = `story ${backward ? "backward" : "forward"}`;
     lines.replaceChildren(...events.slice(begin, position + 1).map(([, text]) => element("li", {}, text)));
     lines.lastChild.setAttribute("aria-current", "step");
@@ -115,20 +148,53 @@ export function mount(root, { labels, events, position = 0 }) {
     count.textContent = `${position + 1} / ${events.length}`;
     first.disabled = back.disabled = position === 0;
     next.disabled = end.disabled = position === last;
+    if (root.querySelector("button:disabled:focus")) focus();
     root.dataset.position = position;
     follow();
   }
 
-  // Keep the current nodes in sight, or the first of them, without moving the page around.
+  // The nodes at both ends of the lit edges; the first is where something changes.
+  function ends() {
+    const [node, , , parent] = events[position];
+    return parent === undefined ? [node, ...operands[node]] : [parent, node];
+  }
+
+  // Bring these nodes in sight, or the first of them if they are too far apart, without moving the page around.
+  function reveal(...shown) {
+    const frame = picture.getBoundingClientRect();
+    const boxes = shown.map((k) => nodes[k].getBoundingClientRect());
+    for (const [start, end, size, scroll] of [["left", "right", "width", "scrollLeft"], ["top", "bottom", "height", "scrollTop"]]) {
+      let [from, to] = [Math.min(...boxes.map((box) => box[start])), Math.max(...boxes.map((box) => box[end]))];
+      if (to - from > frame[size]) [from, to] = [boxes[0][start], boxes[0][end]];
+      if (from < frame[start] + RIM || to > frame[end] - RIM) picture[scroll] += (from + to) / 2 - (frame[start] + frame[end]) / 2;
+    }
+    hint();
+  }
+
   function follow() {
     const [node, , , parent] = events[position];
+    reveal(...(parent === undefined ? [node] : [parent, node]));
+  }
+
+  // Say at the rim which ends of the lit edges are beyond it; a click goes there.
+  function hint() {
     const frame = picture.getBoundingClientRect();
-    const box = nodes[node].getBoundingClientRect();
-    const other = nodes[parent ?? node].getBoundingClientRect();
-    for (const [start, end, size, scroll] of [["left", "right", "width", "scrollLeft"], ["top", "bottom", "height", "scrollTop"]]) {
-      let [from, to] = [Math.min(box[start], other[start]), Math.max(box[end], other[end])];
-      if (to - from > frame[size]) [from, to] = [box[start], box[end]];
-      if (from < frame[start] || to > frame[end]) picture[scroll] += (from + to) / 2 - (frame[start] + frame[end]) / 2;
+    const beyond = { top: [], bottom: [], left: [], right: [] };
+    for (const k of new Set(ends())) {
+      const box = nodes[k].getBoundingClientRect();
+      if (box.bottom <= frame.top) beyond.top.push(k);
+      else if (box.top >= frame.bottom) beyond.bottom.push(k);
+      else if (box.right <= frame.left) beyond.left.push(k);
+      else if (box.left >= frame.right) beyond.right.push(k);
+    }
+    for (const [side, button] of hints) {
+      const [first, ...more] = beyond[side];
+      button.hidden = first === undefined;
+      button.textContent = `${ARROWS[side]} ${more.length ? `${more.length + 1} operands` : labels[first]}`;
+      button.onclick = () => {
+        reveal(first);
+        focus();
+      };
     }
   }
 
@@ -154,6 +220,7 @@ export function mount(root, { labels, events, position = 0 }) {
   function move(to) {
     position = Math.min(Math.max(to, 0), last);
     show();
+    moved(position);
   }
 
   function go(to) {
@@ -191,11 +258,12 @@ export function mount(root, { labels, events, position = 0 }) {
     event.stopPropagation(); // a notebook has its own use for these keys
     keys[event.key]();
   });
+  picture.onscroll = hint;
   const sizes = new ResizeObserver(fit);
   sizes.observe(picture);
   show();
   return {
-    goto: go,
+    goto: (to) => to === position || go(to),
     destroy() {
       stop();
       sizes.disconnect();
@@ -203,7 +271,29 @@ export function mount(root, { labels, events, position = 0 }) {
   };
 }
 
+// In a page.
 export function start(root) {
   mount(root, JSON.parse(root.querySelector("script").textContent));
   if (window.top === window) root.focus(); // in a notebook, the focus is not ours to take
 }
+
+// In a widget: `step` is the same in Python, here, and in every other view.
+export default {
+  render({ model, el }) {
+    const { svg, height, ...story } = model.get("story");
+    const root = element("div", { class: "stepper", style: `height: ${height}px` });
+    root.append(document.importNode(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement, true));
+    el.append(root);
+    const stepper = mount(root, { ...story, position: model.get("step") }, (position) => {
+      if (position === model.get("step")) return; // it is Python that moved
+      model.set("step", position);
+      model.save_changes();
+    });
+    const moved = () => stepper.goto(model.get("step"));
+    model.on("change:step", moved);
+    return () => {
+      model.off("change:step", moved);
+      stepper.destroy();
+    };
+  },
+};

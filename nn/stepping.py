@@ -5,44 +5,55 @@ A step is one event of `autograd_lite.steps`: an operation forwards, or one prod
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
-import html
-import json
 import operator
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
-from importlib import resources
 from reprlib import repr as short
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import autograd_lite as al
 from autograd_lite import Value
-from autograd_lite.steps import Backward, Event, Forward, events
+from autograd_lite.steps import Backward, Event, events
 
-from .drawing import Drawing, _counted, _graph_dot, _printable, framed, nodes_and_edges
 from .files import write_atomically
+from .folding import Folded, fold
+from .naming import names_in
+from .step_page import Page, fits, page_of
+from .wording import counted, printable
+
+if TYPE_CHECKING:
+    from .widget import StepperWidget
 
 __all__ = ["Stepper", "stepper"]
 
 _LONGEST_NAME = 24
-_MOST_IN_PAGE = 2000  # the time to lay a graph out grows faster than the graph
 _INFIX = {al.add: "+", al.sub: "−", al.mul: "×", al.div: "÷", al.power: "**", al.pow: "**"}
 
 
-def stepper(y: Value) -> Stepper:
+def stepper(
+    y: Value, *, depth: float | None = None, between: tuple[Value, Value] | None = None, notation: str | None = None
+) -> Stepper:
     """Step through how y was computed, and then through every product of the chain rule, back to the leaves.
 
     Nothing is changed by it: the gradients are those of this walk, which starts from ∂y/∂y = 1.
 
+    Its page shows a large graph folded into boxes, as `draw` does, and lights the box of the current node; where there
+    are more than 2000 steps, the page goes box by box. Steps in Python are always one operation or one product.
+
+    Args:
+        y: The Value to explain.
+        depth: How many scopes deep the picture is opened; `math.inf` opens everything.
+        between: Open what lies on the paths from the first Value to the second, and fold what else feeds them.
+        notation: "lecture" calls nodes without a name as the lecture does: u[j], h[j], z[k], o[k], E.
+
     Raises:
-        TypeError: y is not a Value.
+        TypeError: y is not a Value, the depth not a whole number, or `between` not a pair of Values.
+        ValueError: The depth is below 1, there is no such path, or no such notation.
 
     >>> x, w = Value(2.0, "x"), Value(0.5, "w")
     >>> s = stepper(w * x)
@@ -53,25 +64,48 @@ def stepper(y: Value) -> Stepper:
     >>> s.next()
     step 4 of 5, backward: ∂y/∂w · ∂y/∂y = 2 × 1 = 2 → grad so far 2
     """
-    return Stepper(y)
+    return Stepper(y, depth, between, notation)
 
 
 class Stepper:
     """A place in the events of a computation; `stepper` makes it.
 
-    A Value without a name is called by its place in the computation, `v3`, and the last of them y. What moves returns
-    the stepper, so that a notebook shows the new step.
+    A Value without a name is called by its place in the computation, `v3`, and the last of them y. What moves it
+    returns the stepper, so that a notebook shows the new step.
 
     Attributes:
         steps: All events, as `autograd_lite.events` gives them.
         position: The number of the current one; the first is 0.
     """
 
-    def __init__(self, y: Value) -> None:
+    def __init__(
+        self, y: Value, depth: float | None, between: tuple[Value, Value] | None, notation: str | None
+    ) -> None:
         self.steps = events(y)
-        self.position = 0
+        self._position = 0
+        self._widgets: WeakSet[StepperWidget] = WeakSet()
         self._order = [event.node for event in self.steps.forward]
-        self._labels = _labels(self._order)
+        self._labels = _labels(self._order, notation)
+        self._depth, self._between = depth, between
+        if depth is not None or between is not None:
+            _ = self._folded  # says at once what is wrong with them
+
+    @property
+    def position(self) -> int:
+        """The number of the current event; setting it is `goto`.
+
+        >>> s = stepper(Value(2.0, "x").tanh())
+        >>> s.position = 2
+        >>> s.event.contribution == s.event.partial
+        True
+        """
+        return self._position
+
+    @position.setter
+    def position(self, where: int) -> None:
+        self._position = self._numbered(where)
+        for widget in self._widgets:
+            widget.step = self._page.steps[self._position]
 
     @property
     def event(self) -> Event:
@@ -113,7 +147,7 @@ class Stepper:
         >>> stepper(Value(2.0, "x").tanh()).goto(-1).position
         2
         """
-        self.position = self._named(where) if isinstance(where, str) else self._numbered(where)
+        self.position = self._named(where) if isinstance(where, str) else where
         return self
 
     def until(self, predicate: Callable[[Event], object]) -> Stepper:
@@ -175,6 +209,30 @@ class Stepper:
                 print(self._pass(position))
             print(f"{position + 1:3}  {self.text(position)}")
 
+    def widget(self) -> StepperWidget:
+        """Return a widget for a notebook: it follows this stepper, and a click in it moves this stepper.
+
+        There may be several, which then agree.
+
+        Raises:
+            ImportError: anywidget is not installed, or there is no Graphviz.
+            ValueError: The graph is too large for a picture.
+
+        >>> s = stepper(Value(2.0, "x").tanh())
+        >>> widget = s.widget()
+        >>> s.next().position == widget.step
+        True
+        """
+        try:
+            from .widget import StepperWidget
+        except ImportError as error:
+            raise ImportError(
+                "a widget needs anywidget; install it with: pip install 'autograd_lite[notebook]'"
+            ) from error
+        widget = StepperWidget(self)
+        self._widgets.add(widget)
+        return widget
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a page to step through in a browser; it needs nothing but itself, and opens at the current step.
 
@@ -189,7 +247,7 @@ class Stepper:
         """
         if not str(path).lower().endswith((".html", ".htm")):
             raise ValueError(f"a stepper is saved as .html, but {str(path)!r} ends otherwise")
-        write_atomically(path, self._page())
+        write_atomically(path, self._page.html(self.position))
 
     def __repr__(self) -> str:
         return f"step {self.position + 1} of {len(self)}, {self._pass(self.position)}: {self.text(self.position)}"
@@ -198,27 +256,31 @@ class Stepper:
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
         makers: dict[str, Callable[[], str]] = {"text/plain": self.__repr__}
-        if len(self) <= _MOST_IN_PAGE:
-            makers |= {"text/html": self._html, "image/svg+xml": lambda: self._picture.svg}
+        if fits(self._folded):
+            makers["text/html"] = lambda: self._page.framed(self.position)
+            makers["image/svg+xml"] = lambda: self._page.picture.svg
         wanted = set(include or makers) - set(exclude or ())
         return {mime: make() for mime, make in makers.items() if mime in wanted}
 
-    def _html(self) -> str:
-        points = re.search(r'<svg[^>]* height="([\d.]+)pt"', self._picture.svg)
-        height = float(points[1]) * 4 / 3 if points else 300.0  # CSS: 3 pt are 4 px
-        return framed(
-            self._page(), round(min(max(height, 160), 420)) + 250, self._picture.svg, self._title, "allow-scripts"
-        )
+    def _mime_(self) -> tuple[str, str]:  # what marimo asks for; it shows every frame, and would keep the image, too
+        return ("text/html", self._page.frame(self.position)) if fits(self._folded) else ("text/plain", repr(self))
 
-    @property
-    def _title(self) -> str:
-        return f"{self._called(self._order[-1])}, step by step: {_counted(len(self), 'step')}"
+    @cached_property
+    def _folded(self) -> Folded:
+        return fold(self._order, {self._order[-1]}, depth=self._depth, between=self._between)
+
+    @cached_property
+    def _page(self) -> Page:
+        """What is seen of it in a browser or in a notebook; it is laid out on first use."""
+        title = f"{self._called(self._order[-1])}, step by step: {counted(len(self), 'step')}"
+        names = {node: self._called(node) for node in self._order}
+        return page_of(self.steps, self._folded, names, self.text, title)
 
     def _pass(self, position: int) -> str:
         return "forward" if position < len(self._order) else "backward"
 
     def _called(self, node: Value) -> str:
-        return _printable(self._labels[node], _LONGEST_NAME)
+        return printable(self._labels[node], _LONGEST_NAME)
 
     def _numbered(self, where: int) -> int:
         try:
@@ -238,57 +300,20 @@ class Stepper:
             raise ValueError(f"no node is named {short(name)}; there are {names}{', …' * (len(self._order) > 8)}")
         return found[0]
 
-    @cached_property
-    def _picture(self) -> Drawing:
-        """The graph with the names used here and the gradients of the whole walk."""
-        if len(self) > _MOST_IN_PAGE:
-            raise ValueError(
-                f"this graph is too large for a page ({len(self):,} steps; the most is {_MOST_IN_PAGE:,}); "
-                "step through a part of it, or as text with next, goto and until"
-            )
-        grads = {self._order[-1]: 1.0} | {event.parent: event.after for event in self.steps.backward}
-        nodes, edges = nodes_and_edges(self._order, {self._order[-1]})
-        nodes = [
-            replace(node, name=self._labels[value], grad=grads[value])
-            for node, value in zip(nodes, self._order, strict=True)
-        ]
-        return Drawing(_graph_dot(nodes, edges, False, "LR"), self._title)
-
-    def _page(self) -> str:
-        index = {node: i for i, node in enumerate(self._order)}
-        story = {
-            "labels": [self._called(node) for node in self._order],
-            "position": self.position,
-            "events": [_as_json(event, index, self.text(i)) for i, event in enumerate(self.steps)],
-        }
-        # No name can end the element, nor be taken for a comment in it.
-        data = json.dumps(story, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-        style, module = (resources.files("nn").joinpath(f"stepper.{kind}").read_text("utf-8") for kind in ("css", "js"))
-        script = f'{module}\nstart(document.querySelector(".stepper"));\n'
-        policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
-        title = html.escape(self._title)
-        return (
-            f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
-            f'<style>{style}</style>\n</head>\n<body>\n<main class="stepper" aria-label="{title}">\n'
-            f'{_compact(self._picture.svg)}\n<script type="application/json">{data}</script>\n</main>\n'
-            f'<script type="module">{script}</script>\n</body>\n</html>\n'
-        )
-
 
 # ---- text -----------------------------------------------------------------------------------------------------
 
 
-def _labels(order: Sequence[Value]) -> dict[Value, str]:
+def _labels(order: Sequence[Value], notation: str | None) -> dict[Value, str]:
     """Give a name to each node that has none, and none of them twice."""
-    taken = {node.name for node in order}
-    labels = {}
+    labels = names_in(order, notation)
+    taken = set(labels.values())
     for i, node in enumerate(order):
-        label = node.name or ("y" if i == len(order) - 1 else f"v{i + 1}")
-        while not node.name and label in taken:
-            label += "'"
-        labels[node] = label
+        if node not in labels:
+            label = "y" if i == len(order) - 1 else f"v{i + 1}"
+            while label in taken:
+                label += "'"
+            labels[node] = label
     return labels
 
 
@@ -323,33 +348,6 @@ def _formula(op: al.Op, operands: tuple[Any, ...], show: Callable[[Value], str])
 
 def _few(terms: list[str]) -> list[str]:
     return terms if len(terms) <= 4 else [*terms[:2], "…", terms[-1]]
-
-
-# ---- the page -------------------------------------------------------------------------------------------------
-
-
-def _as_json(event: Event, index: dict[Value, int], text: str) -> list[Any]:
-    """Return [node, text, value], or [node, text, grad, parent, position] for a backward event."""
-    if isinstance(event, Forward):
-        return [index[event.node], text, _number(event.result)]
-    return [index[event.node], text, _number(event.after), index[event.parent], event.position]
-
-
-_SPARE = (
-    r"<!--.*?-->\n|<title>.*?</title>\n| xml:space=\"preserve\"| text-anchor=\"start\"| font-family=\"[^\"]*\""
-    r"| font-size=\"11.00\"|<g id=\"a_[^\"]*\"><a [^>]*>\n|</a>\n</g>\n"
-)
-
-
-def _compact(svg: str) -> str:
-    """Take away what the page does not need, tooltips among it: about half of the picture."""
-    svg = re.sub(_SPARE, "", svg, flags=re.DOTALL).replace("&#45;", "-")
-    svg = svg.replace(' font-size="9.00" fill="#6b7280"', ' class="what"')
-    return re.sub(r' (?:d|points)="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)
-
-
-def _sha256(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 # ---- the terminal ---------------------------------------------------------------------------------------------

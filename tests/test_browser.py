@@ -1,5 +1,6 @@
 """The stepper's page in a real browser: clicks, keys and slider light the right node, and nothing leaves the page."""
 
+import json
 import re
 import shutil
 import time
@@ -14,7 +15,8 @@ import pytest
 import autograd_lite as al
 import nn
 from autograd_lite import Value
-from nn.stepping import _compact, stepper
+from nn.step_page import _compact
+from nn.stepping import Stepper, stepper
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -72,6 +74,14 @@ def hidden_layer() -> Value:
     return loss
 
 
+def html_of(s: Stepper) -> str:
+    return s._page.html(s.position)
+
+
+def framed(s: Stepper) -> str:
+    return s._repr_mimebundle_()["text/html"]
+
+
 def lit(root: Any) -> list[str]:
     return root.locator(".lit").evaluate_all("parts => parts.map(part => part.id)")
 
@@ -91,7 +101,7 @@ def numbers(root: Any, node: int) -> list[str]:
 
 
 def test_buttons_move_the_lit_node(visit: Open):
-    page = visit(stepper(neuron())._page())
+    page = visit(html_of(stepper(neuron())))
     assert lit(page) == ["node-0"]
     press(page, "next")
     press(page, "next")
@@ -106,8 +116,17 @@ def test_buttons_move_the_lit_node(visit: Open):
     assert (lit(page), count(page)) == (["node-0"], "1 / 11")
 
 
+def test_keys_go_on_to_work_when_a_button_can_no_longer_be_pressed(visit: Open):
+    page = visit(html_of(stepper(neuron())))
+    for button, key, then in (("last step", "ArrowLeft", "10 / 11"), ("first step", "ArrowRight", "2 / 11")):
+        press(page, button)
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        page.keyboard.press(key)
+        assert count(page) == then
+
+
 def test_keys_move_the_lit_node_at_once(visit: Open):
-    page = visit(stepper(neuron())._page())
+    page = visit(html_of(stepper(neuron())))
     places = []
     for key in ("ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home", "ArrowLeft"):
         page.keyboard.press(key)
@@ -116,7 +135,7 @@ def test_keys_move_the_lit_node_at_once(visit: Open):
 
 
 def test_the_slider_moves_the_lit_node(visit: Open):
-    page = visit(stepper(neuron())._page())
+    page = visit(html_of(stepper(neuron())))
     slider = page.get_by_role("slider", name="step")
     slider.fill("6")
     assert set(lit(page)) == {"node-5", "edge-5-0"}
@@ -128,7 +147,7 @@ def test_the_slider_moves_the_lit_node(visit: Open):
 
 
 def test_it_plays_and_pauses(visit: Open):
-    page = visit(stepper(neuron())._page())
+    page = visit(html_of(stepper(neuron())))
     page.clock.install()
     page.keyboard.press(" ")
     page.clock.run_for(2000)
@@ -147,7 +166,7 @@ def test_it_plays_and_pauses(visit: Open):
 def test_every_product_is_told_and_gradients_add_up(visit: Open):
     x = Value(3.0, "x")
     s = stepper(x * x)
-    page = visit(s._page())
+    page = visit(html_of(s))
     assert (numbers(page, 0), numbers(page, 1)) == (["3", "–"], ["–", "–"])
     page.keyboard.press("ArrowRight")
     assert numbers(page, 1) == ["9", "–"]
@@ -164,20 +183,20 @@ def test_every_product_is_told_and_gradients_add_up(visit: Open):
 
 def test_what_is_told_in_the_end_is_what_backward_gives(visit: Open):
     loss = hidden_layer()
-    page = visit(stepper(loss).goto(-1)._page())
+    page = visit(html_of(stepper(loss).goto(-1)))
     loss.backward()
     for k, node in enumerate(al.topological_order(loss)):
         assert numbers(page, k) == [f"{node.data:.4g}", f"{node.grad:.4g}"]
 
 
 def test_it_opens_where_the_stepper_is(visit: Open):
-    assert count(visit(stepper(neuron()).goto(4)._page())) == "5 / 11"
+    assert count(visit(html_of(stepper(neuron()).goto(4)))) == "5 / 11"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_everything_is_in_sight_and_nothing_overlaps(visit: Open, width: int, height: int, scheme: str):
-    page = visit(stepper(hidden_layer())._page(), width, height, color_scheme=scheme)
+    page = visit(html_of(stepper(hidden_layer())), width, height, color_scheme=scheme)
     assert page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]") == [
         width,
         height,
@@ -193,15 +212,43 @@ def test_everything_is_in_sight_and_nothing_overlaps(visit: Open, width: int, he
         assert min(button.bounding_box()["width"], button.bounding_box()["height"]) >= 44
     for position in range(0, 62, 7):
         page.get_by_role("slider").fill(str(position))
-        node, line = (page.locator(part).bounding_box() for part in (".node.lit", "[aria-current=step]"))
+        changing = page.locator(".node.receiving").or_(page.locator(".node.lit.forward"))
+        node, line = changing.bounding_box(), page.locator("[aria-current=step]").bounding_box()
         for inner, outer in ((node, boxes[0]), (line, boxes[1])):
             assert outer["x"] - 1 <= inner["x"] and inner["x"] + inner["width"] <= outer["x"] + outer["width"] + 1
             assert outer["y"] - 1 <= inner["y"] and inner["y"] + inner["height"] <= outer["y"] + outer["height"] + 1
 
 
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_what_is_beyond_the_rim_is_told_and_a_click_goes_there(visit: Open, width: int, height: int):
+    names = [f"x{i}" for i in range(60)]
+    page = visit(html_of(stepper(al.sum([Value(1.0, name) for name in names])).goto(60)), width, height)
+
+    def hints() -> list[str]:
+        return page.locator(".hint:visible").all_inner_texts()
+
+    def seen(node: int) -> bool:
+        frame, box = page.locator(".picture").bounding_box(), page.locator(f'[id="node-{node}"]').bounding_box()
+        return frame["y"] <= box["y"] and box["y"] + box["height"] <= frame["y"] + frame["height"]
+
+    assert seen(60)
+    assert [re.sub("[0-9]+", "N", hint) for hint in hints()] == ["↑ N operands", "↓ N operands"]
+    beyond = sum(int(hint.split()[1]) for hint in hints())
+    assert 40 < beyond < 60
+    page.keyboard.press("ArrowRight")
+    assert (seen(0), seen(60), hints()) == (True, False, ["↓ y"])
+    page.locator(".hint.bottom").click()
+    assert (seen(0), seen(60), hints()) == (False, True, ["↑ x0"])
+    page.keyboard.press("End")
+    assert (seen(59), hints()) == (True, ["↑ y"])
+    page.locator(".picture").evaluate("picture => { picture.scrollTop -= 50; }")
+    page.keyboard.press("Home")
+    assert (seen(0), hints()) == (True, [])
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out(visit: Open, scheme: str):
-    page = visit(stepper(neuron()).goto(8)._page(), color_scheme=scheme)
+    page = visit(html_of(stepper(neuron()).goto(8)), color_scheme=scheme)
     contrast = """element => {
       const linear = (c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
       const light = (colour) => {
@@ -224,7 +271,7 @@ def test_hostile_names_are_only_text(visit: Open, name: str):
     y = Value(1.0, name) * Value(2.0, "x")
     y.name = name
     s = stepper(y).goto(-1)
-    page = visit(s._page(), 390, 800)
+    page = visit(html_of(s), 390, 800)
     page.keyboard.press("ArrowLeft")
     assert page.locator("[aria-current=step]").inner_text().split() == s.back().text(s.position).split()
     assert page.locator("script").count() == 2
@@ -233,7 +280,7 @@ def test_hostile_names_are_only_text(visit: Open, name: str):
 
 
 def test_two_in_a_notebook_do_not_disturb_each_other(visit: Open):
-    page = visit("<!DOCTYPE html><title>two</title>" + stepper(neuron())._html() + stepper(neuron())._html())
+    page = visit("<!DOCTYPE html><title>two</title>" + framed(stepper(neuron())) + framed(stepper(neuron())))
     one, other = (page.frame_locator("iframe >> nth=0"), page.frame_locator("iframe >> nth=1"))
     press(one, "next")
     press(one, "next")
@@ -245,7 +292,7 @@ def test_two_in_a_notebook_do_not_disturb_each_other(visit: Open):
 
 
 def test_two_in_one_document_do_not_disturb_each_other(visit: Open):
-    page = stepper(neuron())._page()
+    page = html_of(stepper(neuron()))
     element = page[page.index("<main") : page.index("</main>") + 7]
     module, style = (resources.files("nn").joinpath(f"stepper.{kind}").read_text("utf-8") for kind in ("js", "css"))
     every = 'for (const root of document.querySelectorAll(".stepper")) start(root);'
@@ -260,8 +307,94 @@ def test_two_in_one_document_do_not_disturb_each_other(visit: Open):
     assert set(lit(other)) == {"node-2", "edge-2-1"}
 
 
+def test_the_box_of_the_current_node_is_lit(visit: Open):
+    loss = hidden_layer()
+    s = stepper(loss, depth=1)
+    page = visit(html_of(s))
+    boxes = [f"node-{s._folded.index[event.node]}" for event in s.steps]
+    for position in range(0, len(s), 5):
+        page.get_by_role("slider").fill(str(position))
+        assert page.locator(".node.lit").get_attribute("id") == boxes[position]
+        assert page.locator("[aria-current=step]").inner_text() == s.text(position)
+    assert page.locator(".note").inner_text() == s._folded.note
+
+
+def test_a_box_tells_its_numbers_when_all_of_it_is_known(visit: Open):
+    s = stepper(hidden_layer(), depth=1)
+    hidden = s._page.story["labels"].index("hidden layer")
+    node = s._folded.boxes[hidden].members
+    positions = [i for i, event in enumerate(s.steps.forward) if event.node in node]
+    page = visit(html_of(s))
+    seen = {}
+    for position in (positions[0], positions[-1], len(s) - 1):
+        page.get_by_role("slider").fill(str(position))
+        seen[position] = numbers(page, hidden)
+    assert seen[positions[0]] == ["…", "–"]
+    assert [grad for _, grad in seen.values()][:2] == ["–", "–"]
+    low, _, high = seen[positions[-1]][0].partition(" … ")
+    assert float(low) < float(high)
+    assert " … " in seen[len(s) - 1][1]
+
+
+def test_a_batch_of_digits_is_a_page_that_can_be_used(visit: Open):
+    digits, model = nn.data.digits(), nn.MLP(64, [32, 10], seed=0)
+    losses = [nn.losses.cross_entropy(model(digits.X[i]), digits.y[i]) for i in range(32)]
+    s = stepper(al.mean(losses))
+    page = visit(html_of(s), 390, 800)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    told = []
+    for _ in range(len(s._page.events) - 1):
+        told.append(page.locator("[aria-current=step]").inner_text())
+        press(page, "next")
+    assert told[0].startswith("hidden layer: 2,080 leaf values, ")
+    assert any("products to hidden layer, " in line for line in told)
+    assert numbers(page, s._page.story["root"])[1] == "1"
+    assert page.locator(".node.waiting").count() == 0
+    assert "box by box" in page.locator(".note").inner_text()
+
+
+WIDGETS = """
+const model = {
+  state: %s, called: [], sent: 0,
+  get(key) { return this.state[key]; },
+  set(key, value) {
+    const changed = this.state[key] !== value;
+    this.state[key] = value;
+    if (changed) this.called.forEach((call) => call());
+  },
+  save_changes() { this.sent += 1; },
+  on(event, call) { this.called.push(call); },
+  off(event, call) { this.called = this.called.filter((other) => other !== call); },
+};
+window.model = model;
+window.ends = [...document.querySelectorAll(".cell")].map((el) => widget.render({ model, el }));
+"""
+
+
+def test_widgets_of_one_stepper_agree(visit: Open):
+    s = stepper(Value(2.0, "<img src=x onerror=alert(1)>") * Value(3.0, "x")).goto(1)
+    module, style = (resources.files("nn").joinpath(f"stepper.{kind}").read_text("utf-8") for kind in ("js", "css"))
+    state = {"step": s.position, "story": {**s._page.story, "svg": s._page.svg, "height": s._page.height}}
+    module = module.replace("export default", "const widget =") + WIDGETS % json.dumps(state).replace("<", "\\u003c")
+    page = visit(
+        f"<!DOCTYPE html><style>{style}</style><h1>mine</h1><div class=cell></div><div class=cell></div>"
+        f'<script type="module">{module}</script>'
+    )
+    one, other = page.locator(".stepper").all()
+    assert (count(one), count(other)) == ("2 / 5", "2 / 5")
+    press(one, "next")
+    other.press("ArrowRight")
+    assert (count(one), count(other), page.evaluate("[model.state.step, model.sent]")) == ("4 / 5", "4 / 5", [3, 2])
+    page.evaluate("model.set('step', 0)")  # as Python does
+    assert (count(one), lit(other), page.evaluate("model.sent")) == ("1 / 5", ["node-0"], 2)
+    page.evaluate("ends.forEach((end) => end())")
+    assert page.evaluate("model.called.length") == 0
+    assert page.locator("img").count() == 0
+    assert page.locator("body > h1").evaluate("h1 => getComputedStyle(h1).fontSize") == "32px"  # not ours, not styled
+
+
 def test_without_frames_there_is_the_picture(visit: Open):
-    html = re.sub("<iframe.*?</iframe>", "", stepper(neuron())._html(), flags=re.DOTALL)
+    html = re.sub("<iframe.*?</iframe>", "", framed(stepper(neuron())), flags=re.DOTALL)
     image = visit(f"<!DOCTYPE html>{html}").get_by_role("img")
     assert image.get_attribute("alt") == "y, step by step: 11 steps"
     assert image.evaluate("image => image.naturalWidth") > 200
@@ -269,7 +402,7 @@ def test_without_frames_there_is_the_picture(visit: Open):
 
 @pytest.mark.parametrize("policy", [True, False])
 def test_a_script_that_is_not_ours_would_not_run(browser: Any, policy: bool):
-    content = stepper(neuron())._page().replace("<main", "<script>document.title = 'it ran'</script><main", 1)
+    content = html_of(stepper(neuron())).replace("<main", "<script>document.title = 'it ran'</script><main", 1)
     page = browser.new_page()
     page.set_content(content if policy else re.sub("<meta http-equiv[^>]*>", "", content))
     assert (page.title() == "it ran") is not policy
@@ -278,7 +411,7 @@ def test_a_script_that_is_not_ours_would_not_run(browser: Any, policy: bool):
 
 def test_a_page_of_300_nodes_is_quick(visit: Open):
     s = stepper(nn.MLP(8, [14, 8, 1], seed=0)([0.1 * i for i in range(8)])[0])
-    content, start = s._page(), time.perf_counter()
+    content, start = html_of(s), time.perf_counter()
     page = visit(content)
     page.locator(".bar").wait_for()
     assert time.perf_counter() - start < 3  # 0.4 s by itself; other work on the machine is allowed for
@@ -291,7 +424,7 @@ def test_a_page_of_300_nodes_is_quick(visit: Open):
 
 
 def test_what_the_picture_has_is_not_altered(visit: Open):
-    svg = stepper(neuron())._picture.svg
+    svg = stepper(neuron())._page.picture.svg
     page = visit(f"<!DOCTYPE html><main>{svg}</main><main>{_compact(svg)}</main>")
     whole, small = (main.locator("text").all_text_contents() for main in page.locator("main").all())
     assert whole == small

@@ -64,6 +64,35 @@ def test_the_paths_are_those_of_enumeration_and_the_rest_is_their_sum(graph, top
         assert path.names[-1] == "w" and len(path.names) == len(path.partials) + 1
 
 
+@given(graphs(), st.sets(st.integers(0, 9)))
+def test_in_a_notation_paths_lead_from_name_to_name(graph, numbers):
+    w, loss = graph
+    order = al.topological_order(loss)
+    for k in numbers:
+        if k < len(order) and order[k].op is not None:
+            order[k].name = f"n{k}"
+    explanation = explain(w, loss, top=10_000, notation="lecture")
+    named = {node.name for node in order if node.name}
+    assert all({*path.names[1:-1]} <= named for path in explanation.paths)
+    assert len({path.names for path in explanation.paths}) == explanation.n_paths == len(explanation.paths)
+    scale = sum(map(abs, every_product(loss, w))) + 1e-300
+    assert abs(explanation.gradient - gradient(w, loss)) <= 1e-12 * scale
+
+
+def test_the_chain_of_the_slides():
+    model = nn.MLP(2, [3, 2], al.tanh, output=al.sigmoid, seed=0)
+    x, t = [1.0, 2.0], [0.0, 1.0]
+    E = nn.losses.half_sse(model(x), t)
+    table = deltas(model, x, t)
+    v = model.layers[0].neurons[1].w[0]
+    explanation = explain(v, E, notation="lecture")
+    assert {path.names for path in explanation.paths} == {
+        ("E", f"o[{k}]", f"z[{k}]", "h[2]", "u[2]", "v[2,1]") for k in (1, 2)
+    }
+    assert sorted(path.partials[0] for path in explanation.paths) == pytest.approx(sorted(table["o"]))
+    assert explanation.gradient == pytest.approx(table.gradients["v[2,1]"])
+
+
 def test_two_to_the_sixtieth_paths():
     w = Value(0.9, "w")
     y = w

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autograd_lite as al
-from autograd_lite import Value
+from autograd_lite import Op, Value
 from nn import exports
 from nn.exports import graph_json, mermaid, read_graph, save_graph, tree
 from nn.losses import cross_entropy
-from nn.modules import MLP
+from nn.modules import MLP, unit_of
 
 
 @pytest.fixture(scope="session")
@@ -75,13 +75,15 @@ def test_the_file_is_as_documented(tmp_path):
     save_graph(Value(3.0, "x") * math.inf, tmp_path / "graph.json")
     assert json.loads((tmp_path / "graph.json").read_text(encoding="utf-8")) == {
         "format": "autograd_lite graph",
-        "version": 1,
+        "version": 2,
+        "scopes": [],
         "nodes": [
-            {"data": 3.0, "grad": 0.0, "name": "x"},
+            {"data": 3.0, "grad": 0.0, "name": "x", "scope": None},
             {
                 "data": "inf",
                 "grad": 0.0,
                 "name": None,
+                "scope": None,
                 "op": "mul",
                 "operands": [{"node": 0}, "inf"],
                 "partials": ["inf"],
@@ -229,6 +231,78 @@ def test_names_are_for_one_operation():
         read_graph("{}", operations=["cube"])
 
 
+# ---- scopes
+
+
+def scoped() -> Value:
+    """Return a value from two turns of a loop, each with a network in it."""
+    model = MLP(1, [2, 1], al.tanh, seed=0)
+    y = Value(1.0, "x")
+    for _ in range(2):
+        with al.scope("turn"), al.scope('</script> "\\" 漢字'):
+            (y,) = model([y])
+            y = y * 0.5
+    return y
+
+
+def scopes(y: Value) -> list[list[tuple[str, int, object]]]:
+    """Return the path of each node: name, which scope of that name it is, activation."""
+    met: dict[al.Scope, int] = {}
+    return [
+        [
+            (scope.name, met.setdefault(scope, len(met)), getattr(scope, "activation", "none"))
+            for scope in (node.scope.path if node.scope else ())
+        ]
+        for node in al.topological_order(y)
+    ]
+
+
+def test_scopes_come_back():
+    y = scoped()
+    again = read_graph(graph_json(y))
+    assert scopes(again) == scopes(y)
+    assert graph_json(again) == graph_json(y)
+    units = [str(unit_of(node)) for node in al.topological_order(y)]
+    assert [str(unit_of(node)) for node in al.topological_order(again)] == units
+    assert "hidden layer/neuron 2" in units
+
+
+def test_reading_is_not_of_the_scope_it_happens_in():
+    text = graph_json(Value(2.0).tanh())
+    with al.scope("outside"):
+        again = read_graph(text)
+    assert [node.scope for node in al.topological_order(again)] == [None, None]
+
+
+def test_files_of_version_1_still_read():
+    text = (
+        '{"format": "autograd_lite graph", "version": 1, "nodes": [\n{"data": 3.0, "grad": 0.0, "name": "x"},\n'
+        '{"data": 6.0, "grad": 1.0, "name": null, "op": "mul", "operands": [{"node": 0}, 2.0], "partials": [2.0]}\n]}'
+    )
+    y = read_graph(text)
+    assert (y.data, y.grad, y.parents[0].name, y.scope) == (6.0, 1.0, "x", None)
+
+
+def test_scopes_in_scopes_in_scopes():
+    scope = None
+    for _ in range(20_000):
+        scope = al.Scope("s", scope)
+    x = Value(1.0)
+    x.scope = scope
+    again = read_graph(graph_json(x))
+    assert again.scope is not None
+    assert len(again.scope.path) == 20_000
+
+
+def test_a_scope_with_an_operation_of_your_own():
+    cube = Op("cube", "x³", lambda x: x * x * x, lambda z, x: (3 * x * x,))
+    (y,) = MLP(1, [1], output=cube)([2.0])
+    with pytest.raises(ValueError, match="is not an operation of the table"):
+        graph_json(y)
+    again = read_graph(graph_json(y, operations=[cube]), operations=[cube])
+    assert unit_of(again) is not None
+
+
 # ---- what save refuses
 
 
@@ -286,7 +360,20 @@ def applied(op: object, *operands: object) -> dict:
 
 
 X = {"node": 0}
+S = {"name": "s", "parent": None}
 BAD_FILES = {
+    "scopes object": (changed(scopes={}), '"scopes" must be a list, found {}'),
+    "scope text": (changed(scopes=["s"]), "scope 0: it must be a JSON object, found 's'"),
+    "scope with more": (changed(scopes=[{**S, "op": "exp"}]), "scope 0: it must have 'name', 'parent', found"),
+    "scope without": (changed(scopes=[{"name": "s"}]), "scope 0: it must have 'name', 'parent', found 'name'"),
+    "scope unnamed": (changed(scopes=[{**S, "name": ""}]), 'scope 0: "name" must be a text that is not empty'),
+    "scope number": (changed(scopes=[{**S, "name": 1}]), 'scope 0: "name" must be a text that is not empty, found 1'),
+    "own parent": (changed(scopes=[{**S, "parent": 0}]), 'scope 0: "parent" must be the place of a scope before it'),
+    "parent true": (changed(scopes=[S, {**S, "parent": False}]), 'scope 1: "parent" must be the place of a scope'),
+    "activation": (changed(scopes=[{**S, "activation": "os.system"}]), "scope 0: unknown operation 'os.system'"),
+    "no such scope": (node(0, scope=0), 'node 0: "scope" must be the place of a scope before it, or null, found 0'),
+    "scope of a text": (node(1, scope="s"), 'node 1: "scope" must be the place of a scope before it, or null'),
+    "version 1 with scopes": (changed(version=1), "the file must have 'format', 'version', 'nodes', found 'format'"),
     "empty": ("", "not a graph file: it is not JSON: Expecting value: line 1 column 1 (char 0)"),
     "text": ("hello", "not a graph file: it is not JSON: Expecting value"),
     "cut short": (json.dumps(document())[:-20], "not a graph file: it is not JSON: "),
@@ -294,10 +381,13 @@ BAD_FILES = {
     "not UTF-8": (b'{"format": "\xff"}', "'utf-8' codec can't decode byte 0xff in position 12"),
     "a list": ([], "the file must be a JSON object, found []"),
     "a model": (changed(format="autograd_lite model"), "not a graph file: \"format\" must be 'autograd_lite graph'"),
-    "newer": (changed(version=2), "the file is of version 2, this autograd_lite reads 1; upgrade it"),
+    "newer": (changed(version=3), "the file is of version 3, this autograd_lite reads 2; upgrade it"),
     "version true": (changed(version=True), '"version" must be 1, found True'),
-    "unknown key": (changed(code="import os"), "the file must have 'format', 'version', 'nodes', found 'format'"),
-    "key twice": (json.dumps(document())[:-1] + ', "version": 1}', "the key 'version' is there twice"),
+    "unknown key": (
+        changed(code="import os"),
+        "the file must have 'format', 'version', 'scopes', 'nodes', found 'format'",
+    ),
+    "key twice": (json.dumps(document())[:-1] + ', "version": 2}', "the key 'version' is there twice"),
     "name twice": (
         json.dumps(document()).replace('"name": "x"', '"name": "x", "name": "y"'),
         "the key 'name' is there twice",
@@ -307,11 +397,11 @@ BAD_FILES = {
     "no nodes": (changed(nodes=[]), '"nodes" must be a list of at least one node, found []'),
     "nodes object": (changed(nodes={"0": {}}), '"nodes" must be a list of at least one node, found {'),
     "node list": (changed(nodes=[[]]), "node 0: it must be a JSON object, found []"),
-    "node empty": (changed(nodes=[{}]), "node 0: it must have 'data', 'grad', 'name', found nothing"),
-    "leaf with more": (node(0, partials=[]), "node 0: it must have 'data', 'grad', 'name', found 'data'"),
+    "node empty": (changed(nodes=[{}]), "node 0: it must have 'data', 'grad', 'name', 'scope', found nothing"),
+    "leaf with more": (node(0, partials=[]), "node 0: it must have 'data', 'grad', 'name', 'scope', found 'data'"),
     "no operands": (
-        changed(nodes=[{"data": 1, "grad": 0, "name": None, "op": "exp"}]),
-        "node 0: it must have 'data', 'grad', 'name', 'op', 'operands', 'partials', found",
+        changed(nodes=[{"data": 1, "grad": 0, "name": None, "scope": None, "op": "exp"}]),
+        "node 0: it must have 'data', 'grad', 'name', 'scope', 'op', 'operands', 'partials', found",
     ),
     "name number": (node(0, name=1), '"name" must be a text or null, found 1'),
     "data text": (node(0, data="3.0"), "node 0: data must be a number, found '3.0'"),

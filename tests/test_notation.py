@@ -176,9 +176,17 @@ def test_hostile_names(name):
     assert depth == 0
 
 
+@pytest.mark.parametrize("name", ["w2[1,1]", "h[1](2)"])
+def test_a_power_of_what_has_a_superscript(name):
+    w = Value(2.0, name)
+    formulas = latex(w * w)
+    assert formulas.lines[0] == rf"E = \left({symbol(name)}\right)^{{2}}"
+    typeset(formulas)
+
+
 def test_symbols():
     assert symbol("w3[10,2]") == "w^{3}_{10,2}"
-    assert symbol("h[2]") == "h_{2}"
+    assert symbol("h[2]") == "h_{2}" and symbol("h[12](3)") == "h^{(3)}_{12}" and symbol("x1(2)") == "x^{(2)}_{1}"
     assert symbol("mul#3") == r"\mathrm{mul\#3}"
 
 

@@ -19,7 +19,7 @@ import autograd_lite as al
 import nn
 from autograd_lite import Value
 from autograd_lite.steps import Backward
-from nn.stepping import _screen, stepper
+from nn.stepping import Stepper, _screen, stepper
 
 HOSTILE = ["</script><script>alert(1)</script>", "<!--<script>", "\"'`&amp;\\", "\u2028Ω𝛿\u202e", "x" * 10_000, "]]>"]
 
@@ -27,6 +27,10 @@ HOSTILE = ["</script><script>alert(1)</script>", "<!--<script>", "\"'`&amp;\\", 
 def neuron() -> Value:
     w, x, b = Value(0.5, "w"), Value(2.0, "x"), Value(0.1, "b")
     return (w * x + b).tanh()
+
+
+def html_of(s: Stepper) -> str:
+    return s._page.html(s.position)
 
 
 def story(page: str) -> dict:
@@ -68,6 +72,16 @@ def test_goto_somewhere_that_is_not_there(where):
 def test_goto_wants_a_number_or_a_name(where):
     with pytest.raises(TypeError, match="the number of a step or the name of a node"):
         stepper(neuron()).goto(where)
+
+
+def test_the_position_can_be_set():
+    s = stepper(neuron())
+    s.position = -1
+    assert s.position == 10
+    for wrong, error in ((11, ValueError), (1.0, TypeError), ("w", TypeError)):
+        with pytest.raises(error, match=r"there is no step 11|want the number of a step"):
+            s.position = wrong
+    assert s.position == 10
 
 
 def test_goto_a_name_that_two_nodes_have():
@@ -130,14 +144,14 @@ def test_formulas():
 def test_names_it_gives_are_nobodys():
     v2, y = Value(1.0, "v2"), Value(1.0, "y")
     s = stepper((v2 * y).tanh() + 1.0)
-    labels = story(s._page())["labels"]
+    labels = story(html_of(s))["labels"]
     assert len(set(labels)) == len(labels)
     assert s.goto("y").event.node is y
 
 
 def test_nothing_is_changed_by_it():
     y = neuron()
-    stepper(y)._page()
+    html_of(stepper(y))
     assert all(node.grad == 0.0 for node in al.topological_order(y))
     assert all(not node.op or node.name is None for node in al.topological_order(y))
 
@@ -177,7 +191,7 @@ def test_the_page_has_all_steps_and_opens_at_the_current_one(tmp_path: Path):
 
 
 def test_the_page_asks_for_nothing():
-    page = stepper(neuron())._page()
+    page = html_of(stepper(neuron()))
     elements = Reader(page).elements
     policy = next(a["content"] for tag, a in elements if tag == "meta" and "http-equiv" in a)
     assert policy.startswith("default-src 'none'; ")
@@ -191,8 +205,8 @@ def test_the_page_asks_for_nothing():
 def test_no_name_breaks_the_page(name):
     y = Value(1.0, name) * Value(2.0, "x")
     y.name = name + "!"
-    page = stepper(y)._page()
-    tame = stepper(Value(1.0, "w") * Value(2.0, "x"))._page()
+    page = html_of(stepper(y))
+    tame = html_of(stepper(Value(1.0, "w") * Value(2.0, "x")))
     assert [tag for tag, _ in Reader(page).elements] == [tag for tag, _ in Reader(tame).elements]
     assert len(page) < len(tame) + 3000
     assert len(story(page)["events"]) == 5
@@ -203,7 +217,7 @@ def test_no_name_breaks_the_page(name):
 
 def test_the_picture_in_the_page_has_what_the_script_looks_for():
     x, k = Value(3.0, "x"), Value(2.0)
-    page = stepper((x * x + k).sigmoid() * 0.5)._page()
+    page = html_of(stepper((x * x + k).sigmoid() * 0.5))
     picture = ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])
     groups = {g.get("id"): g for g in picture.iter("{http://www.w3.org/2000/svg}g")}
     assert [i for i in groups if i.startswith("node")] and len([i for i in groups if i.startswith("edge")]) == 6
@@ -217,16 +231,161 @@ def test_the_picture_in_the_page_has_what_the_script_looks_for():
 def test_a_page_of_300_nodes_is_small():
     y = nn.MLP(8, [14, 8, 1], seed=0)([0.1 * i for i in range(8)])[0]
     assert len(al.topological_order(y)) == 300
-    assert len(stepper(y)._page().encode()) < 400_000
+    assert len(html_of(stepper(y)).encode()) < 400_000
 
 
 def test_too_large_for_a_page(tmp_path: Path):
-    s = stepper(al.sum([Value(float(i)) for i in range(1500)]))
-    with pytest.raises(ValueError, match=r"too large for a page \(3,001 steps; the most is 2,000\)"):
+    s = stepper(al.sum([Value(float(i)) for i in range(1500)]), depth=math.inf)
+    with pytest.raises(ValueError, match=r"too large for a picture \(1,501 boxes and 1,500 lines; the most is 2,000"):
         s.save(tmp_path / "steps.html")
     assert os.listdir(tmp_path) == []
     assert list(s._repr_mimebundle_()) == ["text/plain"]
+    assert s._mime_() == ("text/plain", repr(s))
     assert s.goto(-1).position == 3000
+
+
+# Large graphs
+
+
+@pytest.fixture(scope="module")
+def batch() -> Stepper:
+    digits = nn.data.digits()
+    model = nn.MLP(64, [32, 10], seed=0)
+    losses = [nn.losses.cross_entropy(model(digits.X[i]), digits.y[i]) for i in range(32)]
+    return stepper(al.mean(losses))
+
+
+def test_a_page_goes_box_by_box_and_python_event_by_event(batch: Stepper):
+    told = story(html_of(batch))
+    assert len(batch) > 90_000
+    assert len(told["events"]) < 50
+    assert told["note"].startswith(f"{len(batch):,} steps as {len(told['events'])}, box by box; ")
+    assert "hidden layer" in told["labels"]
+    texts = [text for _, text, *_ in told["events"]]
+    assert any(text.startswith("hidden layer: 2,080 leaf values, ") and "2,048 operations" in text for text in texts)
+    operations, products = (
+        sum(int(n.replace(",", "")) for text in texts for n in re.findall(rf"([\d,]+) {what}", text))
+        for what in ("(?:operation|leaf value)", "product")
+    )
+    assert (operations, products) == (len(batch.steps.forward) - 1, len(batch.steps.backward))  # y has its own line
+    assert batch.goto(0).next().position == 1
+    assert batch.until(lambda event: isinstance(event, Backward)).position == len(batch.steps.forward)
+    batch.goto(0)
+
+
+def test_a_page_of_a_large_graph_is_small_and_quick(batch: Stepper):
+    start = time.perf_counter()
+    page = html_of(stepper(batch.steps.forward[-1].node))
+    assert time.perf_counter() - start < 5  # 0.4 s by itself; other work on the machine is allowed for
+    assert len(page.encode()) < 100_000
+
+
+def test_boxes_are_computed_before_what_is_computed_from_them(batch: Stepper):
+    events = story(html_of(batch))["events"]
+    computed = [event[0] for event in events if len(event) == 3]
+    gone_back = [(event[0], event[3]) for event in events if len(event) > 3]
+    assert len(set(computed)) == len(computed)
+    assert all(computed.index(source) <= computed.index(target) for target, source in gone_back)
+    turns = [computed.index(target) for target, _ in gone_back]
+    assert turns == sorted(turns, reverse=True)
+
+
+def test_what_goes_from_box_to_box_adds_up():
+    xs = [Value(i / 8.0, f"x[{i}]") for i in range(1500)]
+    y = al.sum([x * x for x in xs])
+    *_, squares, leaves = story(html_of(stepper(y)))["events"]
+    assert squares[1] == "1,500 products to × ×1500, each 1, in sum 1500"
+    assert leaves[1] == f"3,000 products to x ×1500, 0 … {1499 / 8:.4g}, in sum {sum(2 * x.data for x in xs):.4g}"
+
+
+def test_the_page_opens_at_the_step_that_has_the_event(batch: Stepper):
+    page = batch._page
+    assert len(page.events) == len(page.story["events"]) and len(page.steps) == len(batch)
+    assert [page.steps[event] for event in page.events] == list(range(len(page.events)))
+    assert story(html_of(batch.goto(0)))["position"] == 0
+    assert story(html_of(batch.goto(-1)))["position"] == page.steps[-1]
+    some_weight = next(e.node for e in batch.steps.forward if e.node.name == "v[3,5]")
+    batch.goto("v[3,5]")
+    assert page.story["labels"][page.story["events"][page.steps[batch.position]][0]] == "hidden layer"
+    assert batch.event.node is some_weight
+    batch.goto(0)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_of_a_box_breaks_the_page(name):
+    def layer(name: str) -> Value:
+        with al.scope(name):
+            return al.sum([Value(float(i), f"{name}{i}") * 2.0 for i in range(5)])
+
+    pages = [html_of(stepper(layer(called) * layer(called + "b"), depth=1)) for called in (name, "a")]
+    assert [tag for tag, _ in Reader(pages[0]).elements] == [tag for tag, _ in Reader(pages[1]).elements]
+    assert len(pages[0]) < len(pages[1]) + 5000
+    ET.fromstring(pages[0][pages[0].index("<svg") : pages[0].index("</svg>") + 6])
+
+
+@pytest.mark.parametrize("make", [neuron, lambda: Value(2.0), lambda: (x := Value(3.0)) * x, lambda: two_layers()])
+@pytest.mark.parametrize("depth", [None, 1])
+def test_every_step_of_a_page_leads_to_an_event_in_it(make, depth, monkeypatch):
+    monkeypatch.setattr("nn.step_page._MOST_STEPS", 0)
+    s = stepper(make(), depth=depth)
+    page = s._page
+    assert [page.steps[event] for event in page.events] == list(range(len(page.events)))
+    for position, step in enumerate(page.steps):
+        box = page.story["events"][step][0]
+        assert box == s._folded.index[s.steps[position].node] or position == 0
+
+
+def two_layers() -> Value:
+    return nn.losses.half_sse(nn.MLP(2, [3, 2], activation=al.tanh, seed=1)([0.5, -1.0]), [1.0, 0.0])
+
+
+def test_depth_folds_the_picture_but_not_the_steps():
+    y = two_layers()
+    s, flat = stepper(y, depth=1), stepper(y)
+    told, of_nodes = story(html_of(s)), story(html_of(flat))
+    assert {"hidden layer", "output layer"} < set(told["labels"])
+    assert len(told["labels"]) < len(of_nodes["labels"]) == len(s.steps.forward)
+    assert [text for _, text, *_ in told["events"]] == [text for _, text, *_ in of_nodes["events"]]
+    assert told["note"] and not of_nodes["note"]
+    hidden = told["labels"].index("hidden layer")
+    within = [event for event in told["events"] if len(event) > 3 and event[0] == event[3] == hidden]
+    assert within and all(number is None and place is None for _, _, number, _, place in within)
+    assert all(number is not None for node, _, number, *_ in told["events"] if told["labels"][node] == "y")
+
+
+def test_between_opens_the_paths_from_one_value_to_another():
+    model = nn.MLP(2, [3, 2], activation=al.tanh, seed=1)
+    y = nn.losses.half_sse(model([0.5, -1.0]), [1.0, 0.0])
+    w = model.layers[0].neurons[1].w[0]
+    told = story(html_of(stepper(y, between=(w, y))))
+    assert w.name in told["labels"]
+    assert len(told["labels"]) < len(al.topological_order(y))
+    inner = model.layers[0].neurons[1]([0.5, -1.0])[0]
+    y = inner * 2.0 + Value(1.0, "elsewhere")
+    told = story(html_of(stepper(y, between=(w, inner)).goto("elsewhere")))
+    assert "elsewhere" not in told["labels"] and told["root"] is None
+    assert told["position"] == max(i for i, event in enumerate(told["events"]) if len(event) == 3)
+
+
+def test_notation_calls_nodes_as_the_lecture_does():
+    labels = story(html_of(stepper(two_layers(), notation="lecture")))["labels"]
+    assert {"u[3]", "h[1]", "o[2]", "E"} < set(labels)
+    assert ": h[1] = tanh(u[1]) = " in repr(stepper(two_layers(), notation="lecture").goto("h[1]"))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"depth": 0}, ValueError, "depth= must be at least 1"),
+        ({"depth": "all"}, TypeError, "depth= must be a whole number"),
+        ({"between": Value(1.0)}, TypeError, "between= takes a pair of Values"),
+        ({"between": (Value(1.0), Value(2.0))}, ValueError, "is not in this graph"),
+        ({"notation": "slides"}, ValueError, "there is no notation 'slides'"),
+    ],
+)
+def test_wrong_options(options, error, says):
+    with pytest.raises(error, match=says):
+        stepper(neuron(), **options)
 
 
 def test_other_suffixes():
@@ -245,11 +404,18 @@ def test_a_notebook_gets_a_frame_an_image_and_text():
     assert bundle["text/plain"] == repr(s)
     frame, image = (a for tag, a in Reader(bundle["text/html"]).elements if tag in ("iframe", "img"))
     assert frame["sandbox"] == "allow-scripts"
-    assert frame["srcdoc"] == s._page()
+    assert frame["srcdoc"] == html_of(s)
     assert "remove()" in frame["onload"]
     assert image["src"].startswith("data:image/svg+xml;base64,")
     assert list(s._repr_mimebundle_(include=["text/plain"])) == ["text/plain"]
     assert "text/html" not in s._repr_mimebundle_(exclude=["text/html"])
+
+
+def test_marimo_gets_the_frame_alone():
+    mime, html = stepper(neuron())._mime_()
+    assert mime == "text/html"
+    assert [tag for tag, _ in Reader(html).elements] == ["iframe"]
+    assert html in stepper(neuron())._repr_mimebundle_()["text/html"]
 
 
 # The terminal
