@@ -16,7 +16,7 @@ from typing import Any, Literal, overload
 from . import ops
 from .graph import adjoints, topological_order
 from .op import number
-from .value import Value, recording
+from .value import Value, in_mode, recording, watching
 
 __all__ = [
     "derivative", "grad", "gradients", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp",
@@ -52,10 +52,12 @@ def gradients(y: Value, xs: Iterable[Value], create_graph: bool = False) -> list
     for value in (y, *xs):
         if not isinstance(value, Value):
             raise TypeError(f"gradients relates Values, but {reprlib.repr(value)} is of type {type(value).__name__}")
+    if (watch := watching()) is not None:
+        watch.sweep(y, 1.0)
     if not create_graph:
         found = adjoints(topological_order(y), {y: 1.0}, _edges)
         return [found.get(x, 0.0) for x in xs]
-    with recording():
+    with in_mode(recording=True, watch=None):  # the rules give these numbers once more, and some that nobody uses
         found = adjoints(topological_order(y), {y: Value(1.0)}, _differentiable_edges)
         return [found[x] if x in found else Value(0.0) for x in xs]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from operator import mul
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
 
 from . import ops
 from .graph import backpropagate
@@ -18,7 +18,7 @@ from .op import Op, carrier, carriers, number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Scope", "Value", "no_grad", "recording", "scope", "stop_gradient"]
+__all__ = ["Scope", "Value", "Watch", "in_mode", "no_grad", "recording", "scope", "stop_gradient", "watching"]
 
 _new = object.__new__
 
@@ -156,7 +156,10 @@ class Value:
         >>> w.grad
         7.0
         """
-        backpropagate(self, number(grad, "the gradient to start from"))
+        grad = number(grad, "the gradient to start from")
+        if (watch := watching()) is not None:
+            watch.sweep(self, grad)
+        backpropagate(self, grad)
 
     # ---- arithmetic: the rows of the table, inlined for two Values or a Value and a float; a test holds them to it
 
@@ -284,10 +287,6 @@ class Value:
 def _node(data: float, op: Op, a: Any, da: Any, b: Any = None, db: float | None = None) -> Value:
     """Make the Value that `op` gave; the layout of its slots is told in the class."""
     node = _new(Value)
-    if _modes and (mode := _modes.get(get_ident())):
-        node._scope = mode.scope
-        if not mode.recording:
-            op = a = b = db = None  # type: ignore[assignment]
     node._data = data
     node.grad = 0.0
     node.name = None
@@ -296,6 +295,12 @@ def _node(data: float, op: Op, a: Any, da: Any, b: Any = None, db: float | None 
     node._da = da
     node._b = b
     node._db = db
+    if _modes and (mode := _modes.get(get_ident())):
+        is_recording, node._scope, watch = mode
+        if watch is not None:
+            watch.made(node)
+        if not is_recording:
+            node.op = node._a = node._da = node._b = node._db = None
     return node
 
 
@@ -503,18 +508,33 @@ class Scope:
         return "/".join(part.name for part in self.path)
 
 
+class Watch(Protocol):
+    """Look at what a block does, and raise an error to stop it: `detect_anomaly` is one."""
+
+    def made(self, node: Value) -> None:
+        """Look at a node just made, before anyone else can."""
+
+    def sweep(self, y: Value, grad: float) -> None:
+        """Look at a sweep back from y before it is done."""
+
+
 class _Mode(NamedTuple):
     recording: bool
     scope: Scope | None
+    watch: Watch | None
 
 
-_USUAL = _Mode(True, None)
+_USUAL = _Mode(True, None, None)
 _modes: dict[int, _Mode] = {}  # by thread, where it is not the usual one: mostly empty, which is quickly asked
 
 
 @contextlib.contextmanager
-def _in_mode(**changes: Any) -> Iterator[None]:
-    """Change the mode of this thread for a block."""
+def in_mode(**changes: Any) -> Iterator[None]:
+    """Change the mode of this thread for a block: what its names, those of `_Mode`, are to be.
+
+    >>> with in_mode(recording=False):
+    ...     Value(1.0).exp().op
+    """
     thread = get_ident()
     before = _modes.get(thread, _USUAL)
     _set_mode(thread, before._replace(**changes))
@@ -529,6 +549,14 @@ def _set_mode(thread: int, mode: _Mode) -> None:
         _modes.pop(thread, None)
     else:
         _modes[thread] = mode
+
+
+def watching() -> Watch | None:
+    """Return what watches this thread, None as a rule.
+
+    >>> watching()
+    """
+    return _modes.get(get_ident(), _USUAL).watch
 
 
 @contextlib.contextmanager
@@ -549,7 +577,7 @@ def scope(name: str | Scope) -> Iterator[Scope]:
     (layer 1/neuron 1, None)
     """
     opened = name if isinstance(name, Scope) else Scope(name, _modes.get(get_ident(), _USUAL).scope)
-    with _in_mode(scope=opened):
+    with in_mode(scope=opened):
         yield opened
 
 
@@ -562,7 +590,7 @@ def no_grad() -> contextlib.AbstractContextManager[None]:
     >>> y.data, y.op
     (9.0, None)
     """
-    return _in_mode(recording=False)
+    return in_mode(recording=False)
 
 
 def recording() -> contextlib.AbstractContextManager[None]:
@@ -572,7 +600,7 @@ def recording() -> contextlib.AbstractContextManager[None]:
     ...     Value(1.0).exp().op
     <operation exp(x)>
     """
-    return _in_mode(recording=True)
+    return in_mode(recording=True)
 
 
 def stop_gradient(x: Any) -> Any:

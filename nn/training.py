@@ -8,8 +8,9 @@ import csv
 import gc
 import io
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import inf, isfinite, sqrt
 from numbers import Integral
@@ -54,6 +55,9 @@ class History:
         records: The records, each a dict with `epoch` (from 1), `loss`, the metric, their `validation_`
             counterparts, `learning_rate` (of the epoch's first step) and `seconds`.
         interrupted: Whether Ctrl-C (KeyboardInterrupt) ended the training.
+        model: What was trained, as its `repr` says it.
+        weights: If they were recorded, all the parameters' numbers in the order of `model.parameters()`: before
+            training, then after each finished epoch. `nn.replay` shows them.
 
     >>> history = History("accuracy", records=[{"epoch": 1, "loss": 0.5, "accuracy": 0.75}])
     >>> history["loss"]
@@ -68,6 +72,8 @@ class History:
     validated: bool = False
     records: list[Record] = field(default_factory=list)
     interrupted: bool = False
+    model: str = ""
+    weights: list["array[float]"] = field(default_factory=list)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -147,6 +153,8 @@ def fit(
     validation: Iterable[Any] | None = None,
     seed: int = 0,
     progress: Progress = None,
+    record: bool = False,
+    detect_anomaly: bool = False,
 ) -> History:
     """Train a model on examples, in mini-batches that are shuffled anew each epoch.
 
@@ -170,6 +178,10 @@ def fit(
         seed: Of the order of the examples. The same seed gives the same parameters, bit for bit.
         progress: None shows a bar on a terminal or in a notebook and otherwise prints a line per epoch; False
             shows nothing; a function is called with the record of each epoch, as in `History.records`.
+        record: Whether to keep the parameters of each epoch in `History.weights`, 8 bytes for each number, as
+            `nn.replay` wants them.
+        detect_anomaly: Whether to stop where a nan or an infinity is born, with the operation, the line of the
+            program and the usual cure; a step then takes about four times as long.
 
     Returns:
         The history; its metric is the accuracy for class indices and the losses made for classes, the
@@ -179,6 +191,7 @@ def fit(
         TypeError: If an argument is not of its kind.
         ValueError: If examples are missing, ragged, not finite, or do not fit the model or the loss.
         DivergenceError: If a loss or a parameter becomes infinite or nan.
+        AnomalyError: If that or a gradient does so, with `detect_anomaly`.
 
     >>> from nn.data import same_value
     >>> from nn.modules import MLP
@@ -194,24 +207,37 @@ def fit(
     held_out = _held_out(model, validation, task)
     optimizer = _optimizer(model, optimizer)
     rng = generator(seed)
-    history = History(task.metric, validated=bool(held_out))
-    with recording(), _relaxed_garbage_collection(), _reporting(progress, epochs) as report:
+    if not isinstance(record, bool):
+        raise TypeError(f"record must be True or False, got {short(record)}")
+    history = History(task.metric, validated=bool(held_out), model=repr(model))
+    if record:
+        history.weights.append(_numbers(model))
+    if not isinstance(detect_anomaly, bool):
+        raise TypeError(f"detect_anomaly must be True or False, got {short(detect_anomaly)}")
+    watched = al.detect_anomaly() if detect_anomaly else nullcontext()
+    with recording(), watched, _relaxed_garbage_collection(), _reporting(progress, epochs) as report:
         try:
             for epoch in range(1, epochs + 1):
                 start = perf_counter()
                 rng.shuffle(examples)
                 learning_rate = optimizer.learning_rate
                 tally = _train(model, task, optimizer, examples, batch_size, history, report)
-                record: Record = {"epoch": epoch, **tally.summary()}
+                measured: Record = {"epoch": epoch, **tally.summary()}
                 if held_out:
-                    measured = _measure(model, task, held_out).summary()
-                    record |= {f"validation_{name}": x for name, x in measured.items()}
-                record |= {"learning_rate": learning_rate, "seconds": perf_counter() - start}
-                history.records.append(record)
-                report(epoch, record)
+                    validation_measured = _measure(model, task, held_out).summary()
+                    measured |= {f"validation_{name}": x for name, x in validation_measured.items()}
+                if record:
+                    history.weights.append(_numbers(model))
+                measured |= {"learning_rate": learning_rate, "seconds": perf_counter() - start}
+                history.records.append(measured)
+                report(epoch, measured)
         except KeyboardInterrupt:
             history.interrupted = True
     return history
+
+
+def _numbers(model: Module) -> "array[float]":
+    return array("d", [w.data for w in model.parameters()])
 
 
 def evaluate(
@@ -452,6 +478,10 @@ def _measure(model: Module, task: _Task, examples: list[Example]) -> _Tally:
     return tally
 
 
+class _Diverged(Exception):
+    """What a step can't be taken for."""
+
+
 def _train(
     model: Module,
     task: _Task,
@@ -464,17 +494,20 @@ def _train(
     """Take a step for each mini-batch."""
     tally = _Tally(task)
     for batch, first in enumerate(range(0, len(examples), batch_size), 1):
+        when, unchanged = f"epoch {len(history) + 1}, batch {batch}", "the parameters are as before this batch"
         each = []
-        for row, target in examples[first : first + batch_size]:
-            outputs = _outputs(model, row)
-            each.append(task.loss(outputs, target))
-            tally.add(outputs, target, each[-1])
         try:
+            for row, target in examples[first : first + batch_size]:
+                outputs = _outputs(model, row)
+                each.append(task.loss(outputs, target))
+                tally.add(outputs, target, each[-1])
             _step(optimizer, al.mean(each))
-        except FloatingPointError as problem:
-            message = f"epoch {len(history) + 1}, batch {batch}: {problem}; the parameters are as before this batch"
+        except al.AnomalyError as anomaly:
+            anomaly.add_note(f"This was in {when}; {unchanged}.")
+            raise
+        except _Diverged as problem:
             advice = f"lower the learning rate (now {optimizer.learning_rate:g}) or scale the inputs"
-            raise DivergenceError(f"{message}; {advice}", history) from None
+            raise DivergenceError(f"{when}: {problem}; {unchanged}; {advice}", history) from None
         report(len(history) + min(first + batch_size, len(examples)) / len(examples), None)
     return tally
 
@@ -482,7 +515,7 @@ def _train(
 def _step(optimizer: Optimizer, loss: al.Value) -> None:
     """Sweep back from the loss and move the parameters, all of them or, whatever stops it, none."""
     if not isfinite(loss.data):
-        raise FloatingPointError(f"the loss is {loss.data}")
+        raise _Diverged(f"the loss is {loss.data}")
     optimizer.zero_grad()
     loss.backward()
     before = [w.data for w in optimizer.parameters]
@@ -490,7 +523,7 @@ def _step(optimizer: Optimizer, loss: al.Value) -> None:
         optimizer.step()
         for w in optimizer.parameters:
             if not isfinite(w.data):
-                raise FloatingPointError(f"the step makes {w.name or 'a parameter'} {w.data}, its gradient is {w.grad}")
+                raise _Diverged(f"the step makes {w.name or 'a parameter'} {w.data}, its gradient is {w.grad}")
     except BaseException:
         for w, data in zip(optimizer.parameters, before, strict=True):
             w.data = data

@@ -293,6 +293,48 @@ def test_a_learning_rate_too_high_stops():
     assert all(map(math.isfinite, numbers(model)))
 
 
+def test_weights_are_recorded_before_training_and_after_each_epoch():
+    model = Line()
+    history = fit(model, *LINE, epochs=3, batch_size=4, record=True, progress=False)
+    assert [list(weights) for weights in history.weights] == [[0.0], *([after(epochs=n)] for n in (1, 2, 3))]
+    assert history.weights[-1][0] == model.slope.data
+    assert {weights.typecode for weights in history.weights} == {"d"}
+
+
+def test_what_is_recorded_is_in_the_order_of_the_parameters():
+    model = MLP(2, [3, 2], seed=0)
+    before = numbers(model)
+    history = fit(model, GOOD_X, [0, 1], epochs=2, record=True, progress=False)
+    assert (list(history.weights[0]), list(history.weights[2])) == (before, numbers(model))
+    assert history.model == repr(model)
+
+
+def test_recording_changes_nothing_of_the_training():
+    histories, models = [], []
+    for record in (False, True):
+        models.append(MLP(2, [4, 1], seed=3))
+        histories.append(
+            fit(models[-1], *XOR, epochs=5, batch_size=2, validation=XOR, seed=7, record=record, progress=False)
+        )
+    assert without_seconds(histories[0]) == without_seconds(histories[1])
+    assert numbers(models[0]) == numbers(models[1])
+    assert histories[0].weights == []
+
+
+def test_an_interrupt_keeps_the_recorded_weights_of_the_finished_epochs():
+    model = Line()
+    failing = fails_at(11, KeyboardInterrupt())
+    history = fit(model, *LINE, loss=failing, epochs=9, batch_size=4, record=True, progress=False)
+    assert [list(weights) for weights in history.weights] == [[0.0], *([after(epochs=n)] for n in (1, 2))]
+
+
+def test_a_divergence_keeps_the_recorded_weights_too():
+    model = MLP(1, [4, 1], seed=0)
+    with pytest.raises(DivergenceError) as caught:
+        fit(model, *LINE, optimizer=SGD(model.parameters(), lr=1e200), epochs=50, record=True, progress=False)
+    assert len(caught.value.history.weights) == len(caught.value.history) + 1
+
+
 def test_an_interrupt_from_progress_stops_and_keeps_what_was_learnt():
     def progress(record):
         if record["epoch"] == 2:
@@ -502,6 +544,8 @@ def test_a_target_that_does_not_fit_is_named_with_the_loss(y, message):
         ({"validation": 0.2}, TypeError, r"validation must be a pair \(X, y\), got 0.2"),
         ({"validation": GOOD_X[:1]}, TypeError, r"validation must be a pair"),
         ({"validation": (GOOD_X, [0, 2])}, ValueError, r"validation: y\[1\] does not fit the loss"),
+        ({"record": 1}, TypeError, "record must be True or False, got 1"),
+        ({"detect_anomaly": "yes"}, TypeError, "detect_anomaly must be True or False, got 'yes'"),
         ({"progress": "bar"}, TypeError, "progress must be None, False or a function of a record, got 'bar'"),
     ],
 )
@@ -529,3 +573,41 @@ def test_bad_models():
 def test_logits_are_not_made_from_probabilities(model):
     with pytest.raises(ValueError, match="the loss wants logits, but the model's outputs are probabilities"):
         fit(model, *XOR)
+
+
+# Anomalies
+
+
+def test_the_birth_of_a_nan_is_found_and_the_batch_is_named():
+    def loss(outputs, target):
+        p = al.sigmoid(1000.0 * outputs[0])
+        return -al.log(p if target else 1.0 - p)
+
+    model = Line(1.0)
+    with pytest.raises(al.AnomalyError, match=r"log\(0\.0\) = -inf") as caught:
+        fit(model, [[-1.0], [2.0], [3.0]], [0, 1, 0], loss=loss, batch_size=1, detect_anomaly=True, progress=False)
+    assert caught.value.source.line == "return -al.log(p if target else 1.0 - p)"
+    (note,) = caught.value.__notes__
+    assert note.startswith("This was in epoch 1, batch ") and note.endswith("the parameters are as before this batch.")
+    with pytest.raises(DivergenceError, match="the loss is inf"):
+        fit(model, [[3.0]], [0], loss=loss, progress=False)
+
+
+def test_a_gradient_that_is_nan_is_found_and_nothing_moves():
+    def loss(outputs, target):
+        return al.where(outputs[0], al.sqrt(outputs[0]), 0.0)
+
+    model = Line(0.0)
+    with pytest.raises(al.AnomalyError, match="going back from sqrt"):
+        fit(model, [[1.0]], [0], loss=loss, detect_anomaly=True, progress=False)
+    assert (model.slope.data, model.slope.grad) == (0.0, 0.0)
+    with pytest.raises(DivergenceError, match="the step makes slope nan"):
+        fit(model, [[1.0]], [0], loss=loss, progress=False)
+
+
+def test_watching_for_anomalies_changes_no_bit():
+    models = [MLP(2, [4, 1], seed=0) for _ in range(2)]
+    for model, detect_anomaly in zip(models, (False, True), strict=True):
+        fit(model, *XOR, validation=XOR, epochs=3, batch_size=2, detect_anomaly=detect_anomaly, progress=False)
+    assert numbers(models[0]) == numbers(models[1])
+    assert (Value(1.0) / 0.0).data == math.inf
