@@ -1,4 +1,4 @@
-"""The command `autograd-lite`: train a network, predict with it, draw an expression or step through it.
+"""The command `autograd-lite`: train a network, predict with it, draw an expression, step through it, audit an engine.
 
 `_COMMANDS` at the end lists the sub-commands. Each is a function from the parsed arguments to an exit status; to say
 what is wrong it raises, and `main` makes one line of that.
@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 import autograd_lite as al
+from autograd_lite import audit
 
 from . import data
 from .data import Dataset, Scaler
@@ -44,8 +45,8 @@ _INTERRUPTED, _BROKEN_PIPE = 128 + 2, 128 + 13  # what a shell makes of SIGINT a
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments, by default those of the process, and return its exit status.
 
-    The status is 0; or 2 after an error, which is one line on the standard error; 130 after Ctrl-C; 141 if whoever
-    read the output has gone.
+    The status is 0; 1 if an audit found something; 2 after an error, which is one line on the standard error; 130
+    after Ctrl-C; 141 if whoever read the output has gone.
 
     >>> main(["draw", "tanh(w*x + b)", "--at", "w=0.5,x=2,b=-1"])
     tanh(w*x + b) = 0.0
@@ -579,5 +580,8 @@ _COMMANDS = {
     ),
     "step": _Command(
         "step through an expression and its gradient, one product at a time", _add_step_arguments, _STEP_NOTES, _step
+    ),
+    "audit": _Command(
+        "check an automatic-differentiation engine, of yours or another's", audit.add_arguments, audit.NOTES, audit.run
     ),
 }

@@ -528,6 +528,23 @@ def test_a_failed_run_leaves_the_files_of_the_one_before(capsys, monkeypatch):
     assert_refused(capsys, "history.csv: No space left", "train", "houses.csv", "--epochs", "1")
 
 
+# audit
+
+
+def test_audit_finds_an_engine_in_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    write("broken.py", "class Value:", "    data = grad = 0.0", "    __init__ = backward = lambda *_: None")
+    assert main(["audit", "broken:Value", "--json", "report.json"]) == 1
+    printed = capsys.readouterr()
+    assert "fail    a + b at a = 2.0, b = 3.0: TypeError" in printed.out
+    assert printed.err == ""
+    assert json.loads(Path("report.json").read_text(encoding="utf-8"))["counts"]["fail"] > 20
+
+
+@pytest.mark.parametrize("engine", ["nosuch:Value", "autograd_lite:tanh", "autograd_lite"])
+def test_audit_of_no_engine(capsys: pytest.CaptureFixture[str], engine: str) -> None:
+    assert_refused(capsys, engine, "audit", engine)
+
+
 # the process
 
 
@@ -539,6 +556,7 @@ def test_version_and_help(capsys):
         (["predict", "--help"], "MODEL.json"),
         (["draw", "--help"], "logsumexp"),
         (["step", "--help"], "← → home end"),
+        (["audit", "--help"], "micrograd.engine:Value"),
     ):
         with pytest.raises(SystemExit) as left:
             main(arguments)
