@@ -11,7 +11,8 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 def test_there_are_notebooks():
-    assert [path.name for path in NOTEBOOKS][:2] == ["01_values.ipynb", "02_networks.ipynb"]
+    names = ["01_values.ipynb", "02_networks.ipynb", "03_stepping.ipynb", "04_backpropagation_lecture.ipynb"]
+    assert [path.name for path in NOTEBOOKS][:4] == names
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -23,6 +24,13 @@ def test_was_committed_executed(path):
     assert any(cell.outputs for cell in code)
     text = path.read_text(encoding="utf-8")
     assert f"{Path.home()}/" not in text and f"{FOLDER.parent}/" not in text
+
+
+def test_every_claim_of_the_lecture_holds():
+    notebook = nbformat.read(FOLDER / "04_backpropagation_lecture.ipynb", as_version=4)
+    texts = [text for cell in notebook.cells for text in _texts(cell)]
+    assert sum("True" in text for text in texts) > 20
+    assert not [text for text in texts if "False" in text]
 
 
 @pytest.mark.slow
