@@ -45,9 +45,9 @@ class _Lowering:
         self.new: dict[int, int] = {}
 
     def run(self) -> Program:
-        inner = self._inside_chains()
+        chains, inside = self._chains()
         for place, instruction in enumerate(self.program.instructions):
-            if place in inner:
+            if place in inside:
                 continue
             match instruction:
                 case Input(k):
@@ -55,7 +55,7 @@ class _Lowering:
                 case Constant(x):
                     new = self.build.constant(x)
                 case Apply(op, operands):
-                    new = self._chain(place) if op is ops.add else self._apply(op, operands)
+                    new = self._sum(chains[place]) if place in chains else self._apply(op, operands)
             self.new[place] = self.build.named(new, self.program.names.get(place))
         return self.build.program([self.new[y] for y in self.program.outputs])
 
@@ -87,44 +87,68 @@ class _Lowering:
 
     # ---- chains of additions
 
-    def _inside_chains(self) -> set[int]:
-        """Return the additions and products that are used once, by an addition that becomes part of a dot."""
-        inner: set[int] = set()
+    def _chains(self) -> tuple[dict[int, list[int]], set[int]]:
+        """Find the sums that are worth a dot: their terms, first to last, by the last addition; and what is inside."""
+        chains: dict[int, list[int]] = {}
+        inside: set[int] = set()
+        seen: set[int] = set()
         for place in range(len(self.program.instructions) - 1, -1, -1):
-            if place not in inner and self._is(place, ops.add) and (terms := self._terms(place)) is not None:
-                inner.update(terms[1])
-        return inner
+            if place in seen or not self._is(place, ops.add):
+                continue
+            terms, links = self._terms(place)
+            seen.update(links)
+            products = [term for term in terms if self._is_product(term)]
+            if len(products) >= self._fewest(products):
+                chains[place] = terms
+                inside.update(links, products)
+        return chains, inside
 
-    def _terms(self, place: int) -> tuple[list[int], list[int]] | None:
-        """Return the terms of the sum that ends here, first to last, and what is inside; None if it is no dot."""
+    def _fewest(self, products: list[int]) -> int:
+        return 2 if all(map(self._has_weight, products)) else _FEWEST_PRODUCTS
+
+    def _terms(self, place: int) -> tuple[list[int], list[int]]:
+        """Return the terms of the sum that ends here, first to last, and the additions on the way to it."""
         terms: list[int] = []
-        inside: list[int] = []
+        links: list[int] = []
         here = place
         while True:
             left, right = self.program.instructions[here].operands  # type: ignore[union-attr]
-            if self._is(right, ops.add) and self.uses[right] == 1 and not self._is_chain_link(left):
-                left, right = right, left  # what is added first is the chain, whichever side it stands on
+            if self._is_link(right) and not self._is_link(left):
+                left, right = right, left  # operands stand in the order of their places, not of the chain
             terms.append(right)
-            if not self._is_chain_link(left):
+            if not self._is_link(left):
                 terms.append(left)
-                break
-            inside.append(left)
+                if self._is_product(left) and not self._is_product(right):
+                    terms[-2:] = terms[:-3:-1]  # what is first does not matter to a sum of two, and a bias is first
+                return terms[::-1], links
+            links.append(left)
             here = left
-        products = [term for term in terms if self._is_product(term)]
-        others = len(terms) - len(products)
-        enough = 2 if products and all(map(self._has_weight, products)) else _FEWEST_PRODUCTS
-        if others > 1 or len(products) < enough:
-            return None
-        return terms[::-1], inside + products
 
-    def _chain(self, place: int) -> int:
-        found = self._terms(place)
-        if found is None:
-            return self._apply(ops.add, self.program.instructions[place].operands)  # type: ignore[union-attr]
-        terms, _ = found
-        bias = next((self.new[term] for term in terms if not self._is_product(term)), self.build.constant(0.0))
-        pairs = [self._factors(term) for term in terms if self._is_product(term)]
-        return self.build.apply(ops.affine, (tuple([w for w, _ in pairs]), tuple([x for _, x in pairs]), bias))
+    def _sum(self, terms: list[int]) -> int:
+        """Write a sum as a dot with one other term as its bias, or, for each further such term, as a dot of dots."""
+        bias: int | None = None
+        products: list[int] = []
+        for term in terms:
+            if self._is_product(term):
+                products.append(term)
+            else:
+                bias = self.new[term] if bias is None and not products else self._closed(products, bias, self.new[term])
+                products = []
+        return self._closed(products, bias, None)
+
+    def _closed(self, products: list[int], bias: int | None, last: int | None) -> int:
+        """Write bias + Σ products + last, where one of bias and last may be the bias of a dot."""
+        if products and len(products) >= self._fewest(products):
+            start = bias if bias is not None else last if last is not None else self.build.constant(0.0)
+            last = last if bias is not None else None
+            pairs = [self._factors(product) for product in products]
+            total = self.build.apply(ops.affine, (tuple([w for w, _ in pairs]), tuple([x for _, x in pairs]), start))
+        else:
+            each = [self.build.apply(ops.mul, self._factors(product)) for product in products]
+            total, *rest = ([] if bias is None else [bias]) + each
+            for term in rest:
+                total = self.build.apply(ops.add, (total, term))
+        return total if last is None else self.build.apply(ops.add, (total, last))
 
     def _factors(self, product: int) -> tuple[int, int]:
         w, x = self.program.instructions[product].operands  # type: ignore[union-attr]
@@ -136,7 +160,7 @@ class _Lowering:
         instruction = self.program.instructions[place]
         return type(instruction) is Apply and instruction.op is op
 
-    def _is_chain_link(self, place: int) -> bool:
+    def _is_link(self, place: int) -> bool:
         return self.uses[place] == 1 and self._is(place, ops.add)
 
     def _is_product(self, place: int) -> bool:
