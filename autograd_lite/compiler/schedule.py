@@ -1,0 +1,346 @@
+"""Arrange a program into runs of like operations: what the native loops of `kernels.py` are fed with.
+
+Results of one level (those whose operands are ready at the same time) and one operation stand in slots next to each
+other and are computed in one run. Net inputs of neurons with the same inputs become a product of a matrix of weights
+with them, and gradients by such weights a product of two matrices; all that is found in the program, not assumed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .. import ops
+from ..op import Op
+from .kernels import RUN
+from .primitives import log_of_sum, shifted_exp
+from .program import Apply, Constant, Input, Program, operands_of
+from .vector_math import available
+
+__all__ = ["Schedule", "scheduled"]
+
+_FEWEST_WEIGHTS = 4  # in a row of a matrix, below which single products are as quick
+
+
+@dataclass
+class Schedule:
+    """Runs, and what they refer to.
+
+    Attributes:
+        kinds: The kinds of run, in the order of their numbers: the name, and how many operands (0 if it varies).
+        runs: RUN numbers for each.
+        tables: What runs refer to: slots, mostly.
+        slots: How many slots there are.
+        panel: How many columns the panel has.
+        uniform: The constants, that come after the weights in U.
+        inputs, outputs, fills: Where in the tables they stand.
+        callbacks: The operations that Python must be asked for, by number.
+    """
+
+    kinds: list[tuple[str, int]] = field(default_factory=list)
+    runs: array[int] = field(default_factory=lambda: array("q"))
+    tables: array[int] = field(default_factory=lambda: array("i"))
+    slots: int = 0
+    panel: int = 0
+    uniform: array[float] = field(default_factory=lambda: array("d"))
+    inputs: int = 0
+    outputs: int = 0
+    fills: int = 0
+    fill_count: int = 0
+    callbacks: list[Op] = field(default_factory=list)
+
+
+class _Neuron(NamedTuple):
+    place: int
+    first: int
+    along: int
+    bias: int
+
+
+class _Product(NamedTuple):
+    total: int
+    x: int
+    y: int
+
+
+def scheduled(program: Program, width: int, weights: int | None = None, summed: int = 0) -> Schedule:
+    """Arrange a program.
+
+    Args:
+        program: What to arrange, lowered.
+        width: How many of its inputs stand in a row of the batch.
+        weights: How many further inputs are the same for all rows. Between the two, there is then one that is the
+            weight of the row in sums over rows.
+        summed: How many of the outputs, the last ones, are wanted as sums over all rows.
+    """
+    return _Scheduler(program, width, weights, summed).run()
+
+
+class _Scheduler:
+    def __init__(self, program: Program, width: int, weights: int | None, summed: int) -> None:
+        self.instructions = program.instructions
+        self.rows_out = program.outputs[: len(program.outputs) - summed]
+        self.sums_out = program.outputs[len(program.outputs) - summed :]
+        self.width = width
+        self.varying = width + (weights is not None)
+        self.result = Schedule()
+        self.places_in_u: dict[int, int] = {}
+        self.weights = weights or 0
+        self.slot: dict[int, int] = {}
+        self.kind_numbers: dict[str, int] = {}
+
+    def run(self) -> Schedule:
+        result = self.result
+        for place, instruction in enumerate(self.instructions):
+            match instruction:
+                case Input(k) if k < self.varying:
+                    self.slot[place] = k
+                case Input(k):
+                    self.places_in_u[place] = k - self.varying
+                case Constant(x):
+                    self.places_in_u[place] = self.weights + len(result.uniform)
+                    result.uniform.append(x)
+        products, singles = self._split_sums()
+        wanted = [*self.rows_out, *(place for _, place in singles)]
+        wanted += [place for product in products for place in (product.x, product.y)]
+        needed = self._needed(wanted)
+        neurons = self._neurons(needed)
+        self._assign_slots(needed, neurons, wanted)
+        self._write_runs()
+        self._write_sums(products, singles)
+        result.inputs = self._table(range(self.width))
+        result.outputs = self._table([self.slot[y] for y in self.rows_out])
+        return result
+
+    # ---- what is wanted
+
+    def _split_sums(self) -> tuple[list[_Product], list[tuple[int, int]]]:
+        """Take sums over rows apart: into products, which need not be computed row by row, and other terms."""
+        uses: dict[int, int] = {}
+        for instruction in self.instructions:
+            for operand in operands_of(instruction):
+                uses[operand] = uses.get(operand, 0) + 1
+        for y in (*self.rows_out, *self.sums_out):
+            uses[y] = uses.get(y, 0) + 1
+        products: list[_Product] = []
+        singles: list[tuple[int, int]] = []
+        for total, y in enumerate(self.sums_out):
+            todo = [y]
+            while todo:
+                place = todo.pop()
+                instruction = self.instructions[place]
+                alone = uses[place] == 1
+                match instruction:
+                    case Constant(0.0):
+                        pass
+                    case Apply(ops.add, (left, right)) if alone:
+                        todo += [right, left]
+                    case Apply(ops.mul, (x, y)) if alone and not self._is_uniform(x, y):
+                        products.append(_Product(total, x, y))
+                    case Apply(ops.affine, (xs, ys, bias)) if alone and not self._is_uniform(*xs, *ys):
+                        products += [_Product(total, x, y) for x, y in zip(xs, ys, strict=True)]
+                        todo.append(bias)
+                    case _:
+                        singles.append((total, place))
+        return products, singles
+
+    def _is_uniform(self, *places: int) -> bool:
+        return any(place in self.places_in_u for place in places)
+
+    def _needed(self, wanted: Iterable[int]) -> list[int]:
+        needed = set(wanted)
+        for place in range(len(self.instructions) - 1, -1, -1):
+            if place in needed:
+                needed.update(operands_of(self.instructions[place]))
+        return sorted(place for place in needed if type(self.instructions[place]) is Apply)
+
+    # ---- neurons
+
+    def _neurons(self, needed: list[int]) -> dict[int, tuple[tuple[int, ...], _Neuron]]:
+        """Find the sums of weights times varying numbers: by place, the numbers and where the weights stand in U."""
+        found = {}
+        for place in needed:
+            match self.instructions[place]:
+                case Apply(ops.affine, (ws, xs, bias)):
+                    pass
+                case Apply(ops.dot, (ws, xs)):
+                    bias = None
+                case _:
+                    continue
+            if all(w not in self.places_in_u for w in ws):
+                ws, xs = xs, ws
+            at = [self.places_in_u.get(w) for w in ws]
+            if None in at or self._is_uniform(*xs) or (bias is not None and bias not in self.places_in_u):
+                continue
+            along = _step(at)  # type: ignore[arg-type]
+            if along is not None:
+                at_bias = -1 if bias is None else self.places_in_u[bias]
+                found[place] = (tuple(xs), _Neuron(place, at[0], along, at_bias))  # type: ignore[arg-type]
+        return found
+
+    # ---- slots
+
+    def _assign_slots(self, needed: list[int], neurons: dict[int, Any], wanted: list[int]) -> None:
+        """Group what is needed by level and kind, and give each group slots next to each other."""
+        level: dict[int, int] = {}
+        groups: dict[Any, list[int]] = {}
+        filled: dict[int, None] = dict.fromkeys(place for place in wanted if place in self.places_in_u)
+        known = available()
+        for place in needed:
+            op, operands = self.instructions[place]  # type: ignore[misc]
+            flat = operands_of(self.instructions[place])
+            depth = 1 + max([level.get(x, 0) for x in flat])
+            level[place] = depth
+            if place in neurons:
+                key: Any = (depth, "neurons", neurons[place][0], neurons[place][1].along)
+            else:
+                filled.update(dict.fromkeys(x for x in flat if x in self.places_in_u))
+                key = (depth, *self._kind(op, known), len(flat))
+            groups.setdefault(key, []).append(place)
+        result = self.result
+        free = self.varying
+        for place in filled:
+            self.slot[place] = free
+            free += 1
+        result.fills = self._table([x for place in filled for x in (self.slot[place], self.places_in_u[place])])
+        result.fill_count = len(filled)
+        self.groups = []
+        for key in sorted(groups, key=lambda key: (key[0], key[1], groups[key][0])):
+            parts = [groups[key]]
+            if key[1] == "neurons":
+                parts = _evenly_spaced([neurons[place][1] for place in groups[key]])
+            for part in parts:
+                for place in part:
+                    self.slot[place] = free
+                    free += 1
+                self.groups.append((key, part, neurons))
+        result.slots = free
+
+    def _kind(self, op: Op, known: frozenset[str]) -> tuple[str, int]:
+        """Return the kind of run an operation takes, and the number by which Python is to be asked for it, or -1."""
+        if _MANY.get(op.name) is op or op is shifted_exp or (op.name in known and ops.TABLE.get(op.name) is op):
+            return op.name, -1
+        if op not in self.result.callbacks:
+            self.result.callbacks.append(op)
+        return "callback", self.result.callbacks.index(op)
+
+    # ---- runs
+
+    def _table(self, entries: Iterable[int]) -> int:
+        start = len(self.result.tables)
+        self.result.tables.extend(entries)
+        return start
+
+    def _add(self, kind: str, arity: int, *numbers: int) -> None:
+        number = self.kind_numbers.setdefault(kind, len(self.kind_numbers))
+        if number == len(self.result.kinds):
+            self.result.kinds.append((kind, arity))
+        self.result.runs.extend((number, *numbers, *[0] * (RUN - 1 - len(numbers))))
+
+    def _write_runs(self) -> None:
+        slot = self.slot
+        for key, places, neurons in self.groups:
+            kind = key[1]
+            if kind == "neurons":
+                xs, first = neurons[places[0]]
+                second = neurons[places[1]][1] if len(places) > 1 else first
+                table = self._table([slot[x] for x in xs])
+                across, each = second.first - first.first, second.bias - first.bias
+                self._add(kind, 0, len(places), len(xs), table, slot[places[0]], first.first, across, first.along, first.bias, each)
+                continue
+            number, flat = key[2], [slot[x] for place in places for x in operands_of(self.instructions[place])]
+            table = self._table(flat)
+            arity = 0 if kind in _MANY else key[3]
+            self._add(kind, arity, len(places), key[3], table, slot[places[0]], number)
+
+    # ---- sums over rows
+
+    def _write_sums(self, products: list[_Product], singles: list[tuple[int, int]]) -> None:
+        slot = self.slot
+        rows: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        alone: list[_Product] = []
+        for xs, y, first in _rows_of_a_matrix(products):
+            if len(xs) >= _FEWEST_WEIGHTS:
+                rows.setdefault(xs, []).append((first, y))
+            else:
+                alone += [_Product(first + k, x, y) for k, x in enumerate(xs)]
+        for xs, members in rows.items():
+            stride = -(-len(xs) // 8) * 8
+            panel, self.result.panel = self.result.panel, self.result.panel + stride
+            self._add("panel", 0, len(xs), 0, self._table([slot[x] for x in xs]), 0, panel, stride)
+            for part in _evenly_spaced([_Neuron(k, first, 0, 0) for k, (first, _) in enumerate(members)]):
+                firsts = [members[k][0] for k in part[:2]]
+                table = self._table([slot[members[k][1]] for k in part])
+                across = firsts[-1] - firsts[0]
+                self._add("outer", 0, len(part), len(xs), table, 0, firsts[0], across, panel, stride)
+        if alone:
+            table = self._table([x for p in alone for x in (p.total, slot[p.x], slot[p.y])])
+            self._add("summed_products", 0, len(alone), 0, table)
+        if singles:
+            table = self._table([x for total, place in singles for x in (total, slot[place])])
+            self._add("summed", 0, len(singles), 0, table)
+
+
+_MANY = {op.name: op for op in (ops.sum, ops.mean, ops.prod, ops.maxout, ops.dot, ops.affine, log_of_sum)}
+
+
+def _step(numbers: Sequence[int]) -> int | None:
+    """Return the difference between each number and the next if it is always the same."""
+    if len(numbers) < 2:
+        return 0
+    step = numbers[1] - numbers[0]
+    return step if all(b - a == step for a, b in zip(numbers[:-1], numbers[1:], strict=True)) else None
+
+
+def _evenly_spaced(neurons: list[_Neuron]) -> list[list[int]]:
+    """Cut neurons, in order of their weights, into parts whose weights and biases follow at even steps: their places.
+
+    >>> _evenly_spaced([_Neuron(7, 0, 1, 4), _Neuron(8, 5, 1, 9), _Neuron(9, 99, 1, 0)])
+    [[7, 8], [9]]
+    """
+    parts: list[list[_Neuron]] = []
+    for neuron in sorted(neurons, key=lambda neuron: neuron.first):
+        part = parts[-1] if parts else []
+        if not part or (len(part) > 1 and _steps(part[-1], neuron) != _steps(part[0], part[1])) or _apart(part, neuron):
+            parts.append([neuron])
+        else:
+            part.append(neuron)
+    return [[neuron.place for neuron in part] for part in parts]
+
+
+def _steps(one: _Neuron, other: _Neuron) -> tuple[int, int]:
+    return other.first - one.first, other.bias - one.bias
+
+
+def _apart(part: list[_Neuron], neuron: _Neuron) -> bool:
+    """Tell whether a neuron can't be the second of a part: one has a bias and the other has not, or too far away."""
+    return (part[-1].bias < 0) != (neuron.bias < 0)
+
+
+def _rows_of_a_matrix(products: list[_Product]) -> list[tuple[tuple[int, ...], int, int]]:
+    """Find products x·y of consecutive totals that share one factor y: the xs, y and the first total.
+
+    >>> _rows_of_a_matrix([_Product(0, 5, 9), _Product(1, 6, 9), _Product(2, 9, 8)])
+    [((5, 6, 8), 9, 0)]
+    """
+    parts: list[tuple[int, int, list[int]]] = []  # the first total, the shared factor, the others
+    growing: dict[tuple[int, int], int] = {}  # by the total and the factor that the next product must have
+    for total, x, y in sorted(products):
+        for shared, other in ((y, x), (x, y)):
+            number = growing.pop((total, shared), None)
+            if number is None:
+                continue
+            first, factor, others = parts[number]
+            if factor != shared:  # after its first product either factor may be the shared one
+                if len(others) > 1:
+                    continue
+                parts[number] = first, shared, others = first, shared, [factor]
+            others.append(other)
+            growing[total + 1, shared] = number
+            break
+        else:
+            parts.append((total, y, [x]))
+            growing[total + 1, x] = growing[total + 1, y] = len(parts) - 1
+    return [(tuple(others), shared, first) for first, shared, others in parts]
