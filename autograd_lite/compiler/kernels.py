@@ -399,13 +399,36 @@ def panel(w: Writer) -> None:
     """Write the run that copies slots into the panel: row by row, each row padded with zeros to whole vectors."""
     start, stride = _field(w, 0), _field(w, 1)
     to = w.at("%panel", w.product(start, "%T"))
-    with w.loop("0", "%count") as j:
+    whole = w.product(w.let(f"udiv i64 %count, {LANES}"), str(LANES))
+    with w.loop("0", whole, LANES) as j:
+        sources = [w.slot("%table", j, str(q)) for q in range(LANES)]
+        with w.loop("0", "%T", LANES) as lane:
+            block = _transposed(w, [w.vector("%slots", w.sum(source, lane)) for source in sources])
+            for q, row in enumerate(block):
+                w.put(row, to, w.sum(w.product(w.sum(lane, str(q)), stride), j))
+    with w.loop(whole, stride) as j, w.loop("0", "%T") as lane:
+        w.do(f"store double 0.0, ptr {w.at(to, w.sum(w.product(lane, stride), j))}")
+    with w.loop(whole, "%count") as j:
         source = w.slot("%table", j)
         with w.loop("0", "%T") as lane:
             x = w.number("%slots", w.sum(source, lane))
             w.do(f"store double {x}, ptr {w.at(to, w.sum(w.product(lane, stride), j))}")
-    with w.loop("%count", stride) as j, w.loop("0", "%T") as lane:
-        w.do(f"store double 0.0, ptr {w.at(to, w.sum(w.product(lane, stride), j))}")
+
+
+def _transposed(w: Writer, rows: list[str]) -> list[str]:
+    """Turn 8 vectors, the rows of a block, into its columns: halves, quarters and eighths change places in turn."""
+    for size in (4, 2, 1):
+        low = [k if k & size == 0 else k - size + LANES for k in range(LANES)]
+        high = [k + size if k & size == 0 else k + LANES for k in range(LANES)]
+        mixed = list(rows)
+        for k in range(LANES):
+            if k & size == 0:
+                for at, picked in ((k, low), (k + size, high)):
+                    mask = ", ".join(f"i32 {x}" for x in picked)
+                    pair = f"{VECTOR} {rows[k]}, {VECTOR} {rows[k + size]}"
+                    mixed[at] = w.let(f"shufflevector {pair}, <{LANES} x i32> <{mask}>")
+        rows = mixed
+    return rows
 
 
 def outer(w: Writer) -> None:
@@ -454,20 +477,24 @@ def summed_products(w: Writer) -> None:
 
 
 def _summed(w: Writer, entries: int) -> None:
-    with w.loop("0", "%count") as i:
-        at = w.product(i, str(entries))
-        to = w.at("%G", w.entry("%table", at))
-        slots = [w.slot("%table", at, str(k)) for k in range(1, entries)]
-        total = w.variable(VECTOR, ZERO)
+    def block(i: str, results: int) -> None:
+        at = [w.product(w.sum(i, str(q)), str(entries)) for q in range(results)]
+        slots = [[w.slot("%table", first, str(k)) for k in range(1, entries)] for first in at]
+        totals = [w.variable(VECTOR, ZERO) for _ in at]
         with w.loop("0", "%T", LANES) as lane:
-            x, *rest = (w.vector("%slots", w.sum(slot, lane)) for slot in slots)
-            old = w.load(total)
-            w.store(w.fma(x, rest[0], old) if rest else w.arithmetic("fadd", x, old), total)
-        sum_of_lanes = w.let(
-            f"call reassoc double @llvm.vector.reduce.fadd.v{LANES}f64(double 0.0, {VECTOR} {w.load(total)})"
-        )
-        old_sum = w.let(f"load double, ptr {to}")
-        w.do(f"store double {w.let(f'fadd double {old_sum}, {sum_of_lanes}')}, ptr {to}")
+            for total, sources in zip(totals, slots, strict=True):
+                x, *rest = (w.vector("%slots", w.sum(source, lane)) for source in sources)
+                old = w.load(total)
+                w.store(w.fma(x, rest[0], old) if rest else w.arithmetic("fadd", x, old), total)
+        for total, first in zip(totals, at, strict=True):
+            sum_of_lanes = w.let(
+                f"call reassoc double @llvm.vector.reduce.fadd.v{LANES}f64(double -0.0, {VECTOR} {w.load(total)})"
+            )
+            to = w.at("%G", w.entry("%table", first))
+            old_sum = w.let(f"load double, ptr {to}")
+            w.do(f"store double {w.let(f'fadd double {old_sum}, {sum_of_lanes}')}, ptr {to}")
+
+    _in_blocks(w, "%count", 4, 1, block)
 
 
 _MANY: dict[str, Callable[[Writer], None]] = {
@@ -515,23 +542,32 @@ def _tiles(kinds: list[str]) -> str:
         w.do(f"store double 0.0, ptr {w.at(pointer[Context.SUMS], k)}")
 
     with w.loop("0", field[Context.ROWS], "%T") as row:
-        with w.loop("0", "%T") as lane:
-            wanted = w.sum(row, lane)
-            beyond = w.let(f"icmp sgt i64 {wanted}, {last}")
-            here = w.let(f"select i1 {beyond}, i64 {last}, i64 {wanted}")  # what is beyond the end repeats the last row
-            place = w.variable("i64", here)
-            with w.when(indexed):
-                entry = w.at(pointer[Context.INDEX], here, "i64")
-                w.do(f"store i64 {w.let(f'load i64, ptr {entry}')}, ptr {place}")
-            start = w.product(w.let(f"load i64, ptr {place}"), field[Context.WIDTH])
-            with w.loop("0", field[Context.WIDTH]) as k:
-                x = w.number(pointer[Context.X], w.sum(start, k))
-                to = w.sum(w.slot(tables, field[Context.INPUT_SLOTS], k), lane)
-                w.do(f"store double {x}, ptr {w.at(slots, to)}")
-            with w.when(weighted):
-                its = w.let(f"select i1 {beyond}, double 0.0, double {weight}")
-                to = w.sum(w.product(field[Context.WEIGHT_SLOT], "%T"), lane)
-                w.do(f"store double {its}, ptr {w.at(slots, to)}")
+        with w.loop("0", "%T", LANES) as lane:
+            starts = []
+            for q in range(LANES):
+                wanted = w.sum(row, lane, str(q))
+                beyond = w.let(f"icmp sgt i64 {wanted}, {last}")
+                here = w.let(f"select i1 {beyond}, i64 {last}, i64 {wanted}")  # beyond the end the last row is repeated
+                place = w.variable("i64", here)
+                with w.when(indexed):
+                    entry = w.at(pointer[Context.INDEX], here, "i64")
+                    w.do(f"store i64 {w.let(f'load i64, ptr {entry}')}, ptr {place}")
+                starts.append(w.product(w.let(f"load i64, ptr {place}"), field[Context.WIDTH]))
+                with w.when(weighted):
+                    its = w.let(f"select i1 {beyond}, double 0.0, double {weight}")
+                    to = w.sum(w.product(field[Context.WEIGHT_SLOT], "%T"), lane, str(q))
+                    w.do(f"store double {its}, ptr {w.at(slots, to)}")
+            inputs = w.at(tables, field[Context.INPUT_SLOTS], "i32")
+            whole = w.product(w.let(f"udiv i64 {field[Context.WIDTH]}, {LANES}"), str(LANES))
+            with w.loop("0", whole, LANES) as k:
+                rows = [w.vector(pointer[Context.X], w.sum(start, k)) for start in starts]
+                for q, column in enumerate(_transposed(w, rows)):
+                    w.put(column, slots, w.sum(w.slot(inputs, k, str(q)), lane))
+            with w.loop(whole, field[Context.WIDTH]) as k:
+                to = w.sum(w.slot(inputs, k), lane)
+                for q, start in enumerate(starts):
+                    x = w.number(pointer[Context.X], w.sum(start, k))
+                    w.do(f"store double {x}, ptr {w.at(slots, w.sum(to, str(q)))}")
         with w.loop("0", field[Context.RUN_COUNT]) as k:
             run = w.at(pointer[Context.RUNS], w.product(k, str(RUN)), "i64")
             kind = w.let(f"load i64, ptr {run}")
