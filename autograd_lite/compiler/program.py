@@ -165,6 +165,19 @@ class Builder:
             self.instructions.append(instruction)
         return place
 
+    def append(self, instruction: Instruction) -> int:
+        """Write an instruction as it is, and return its place: for what was shared and folded before."""
+        match instruction:
+            case Input(_):
+                key: Any = instruction
+            case Constant(x):
+                key = (x, copysign(1.0, x))
+            case Apply(op, operands):
+                key = (op, operands)
+        self._places[key] = len(self.instructions)
+        self.instructions.append(instruction)
+        return len(self.instructions) - 1
+
     def _number(self, place: int) -> float | None:
         instruction = self.instructions[place]
         return instruction.number if type(instruction) is Constant else None

@@ -65,6 +65,7 @@ class Trace:
         outputs: The places of what it gave.
         guards: The comparisons that depend on the inputs.
         point: The inputs it was traced with.
+        gives_list: Whether it gave a list of numbers, not one.
 
     >>> traced = trace(lambda v: v[0] if v[0] > v[1] else v[1], [1.0, 2.0])
     >>> traced.outputs, [guard.outcome for guard in traced.guards]
@@ -76,6 +77,7 @@ class Trace:
     outputs: list[int]
     guards: list[Guard] = field(default_factory=list)
     point: list[float] = field(default_factory=list)
+    gives_list: bool = False
 
 
 def trace(f: Callable[[list[Value]], Any], point: Sequence[float]) -> Trace:
@@ -94,7 +96,9 @@ def trace(f: Callable[[list[Value]], Any], point: Sequence[float]) -> Trace:
         if not isinstance(y, Value):
             outputs = [y if isinstance(y, Value) else Value(_result(y)) for y in outputs]
             break
-    return _written(outputs, variables, watch, list(point))
+    traced = _written(outputs, variables, watch, list(point))
+    traced.gives_list = isinstance(result, (list, tuple))
+    return traced
 
 
 def _result(y: Any) -> float:
