@@ -18,7 +18,18 @@ from .op import Op, carrier, carriers, number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Scope", "Value", "Watch", "in_mode", "is_recording", "no_grad", "recording", "scope", "stop_gradient", "watching"]
+__all__ = [
+    "Scope",
+    "Value",
+    "Watch",
+    "in_mode",
+    "is_recording",
+    "no_grad",
+    "recording",
+    "scope",
+    "stop_gradient",
+    "watching",
+]
 
 _new = object.__new__
 

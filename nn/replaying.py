@@ -28,11 +28,12 @@ import autograd_lite as al
 
 from .drawing import framed
 from .files import write_atomically
+from .history import History, measured_texts
 from .modules import MLP, Activation, Layer, Neuron, _name
 from .network_picture import columns_of
 from .plotting import _COLORS, _class_index, _names, _scores, _spaced
 from .step_page import _sha256
-from .training import Example, History, Row, Target, _are_probabilities, _examples, _measured, _recorded_outputs
+from .tasks import Example, Row, Target, are_probabilities, examples_of, recorded_outputs
 from .wording import counted, printable
 
 __all__ = ["Replay", "replay"]
@@ -89,8 +90,8 @@ def replay(
     Replay(MLP(2 inputs -> 4 tanh -> 1 linear: a 2-layer network, 17 parameters): epochs 0 to 20, 4 examples)
     """
     _check_recorded(history, model)
-    examples = _examples(X, y)
-    outputs = _recorded_outputs(model, examples[0][0])
+    examples = examples_of(X, y)
+    outputs = recorded_outputs(model, examples[0][0])
     network = _network(model)
     _check_computed(network, model, examples[0][0], [output.data for output in outputs])
     n_inputs = len(examples[0][0])
@@ -103,7 +104,7 @@ def replay(
         network=network,
         examples=examples,
         plane=plane,
-        goal=_goal(history, examples, len(outputs), _are_probabilities(outputs), classes),
+        goal=_goal(history, examples, len(outputs), are_probabilities(outputs), classes),
         features=_shown_names("feature_names", feature_names, n_inputs),
         units=[[column.label(k) for k in range(column.size)] for column in columns_of(model, None, None)],
         epochs=_kept(len(history) + 1, min(_MOST_EPOCHS, max(2, _MOST_NUMBERS // len(history.weights[0])))),
@@ -352,7 +353,7 @@ def _story(replay: Replay) -> dict[str, Any]:
         "colors": _PALETTE,
         "points": _points(replay),
         "epochs": replay.epochs,
-        "figures": [_measured(records[epoch - 1]) if epoch else [] for epoch in replay.epochs],
+        "figures": [measured_texts(records[epoch - 1]) if epoch else [] for epoch in replay.epochs],
         "losses": _losses(replay),
         "notes": _notes(replay),
         "weights": base64.b64encode(weights.tobytes()).decode(),
@@ -430,7 +431,7 @@ def _captions(replay: Replay) -> list[tuple[int, int, str, str]]:
             20,
             24,
             "start",
-            ", ".join([f"after epoch {replay.epochs[-1]:,}", *(_measured(records[-1]) if records else [])]),
+            ", ".join([f"after epoch {replay.epochs[-1]:,}", *(measured_texts(records[-1]) if records else [])]),
         ),
         (20, 352, "start", f"{plane.low[0]:.4g}"),
         (170, 352, "middle", names[0]),

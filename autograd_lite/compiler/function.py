@@ -23,7 +23,7 @@ from .python_source import source_of
 from .storage import program_from, text_of
 from .tracing import Guard, Trace, from_graph, trace
 
-__all__ = ["BranchError", "CompiledFunction", "compile"]
+__all__ = ["Backend", "BranchError", "CompiledFunction", "backend_of", "compile"]
 
 Backend = Literal["native", "python"]
 Guards = Literal["retrace", "error"]
@@ -67,7 +67,7 @@ def compile(
     >>> f([3.0, 1.0]), f.value_and_grad([3.0, 1.0]), f.hessian([3.0, 1.0])
     (10.0, (10.0, [6.0, 1.0]), [[2.0, 0.0], [0.0, 0.0]])
     """
-    backend = _backend(backend)
+    chosen = backend_of(backend)
     if guards not in ("retrace", "error"):
         raise ValueError(f'guards must be "retrace" or "error", not {reprlib.repr(guards)}')
     recorded = isinstance(f, Value) or (isinstance(f, (list, tuple)) and any(isinstance(y, Value) for y in f))
@@ -80,14 +80,19 @@ def compile(
             raise TypeError(f"n must be the number of inputs, an integer, as in compile(f, 2); not {reprlib.repr(n)}")
         if n < 1:
             raise ValueError(f"n must be at least 1, not {n}")
-        return CompiledFunction(f, int(n), backend, guards)
+        return CompiledFunction(f, int(n), chosen, guards)
     if n is not None or inputs is None:
         raise TypeError("a recorded Value is compiled with its inputs: compile(y, inputs=[x, ...])")
     outputs = [f] if isinstance(f, Value) else list(f)  # type: ignore[arg-type]
-    return CompiledFunction(None, *_from_recorded(outputs, list(inputs)), backend, guards, many=not isinstance(f, Value))
+    return CompiledFunction(None, *_from_recorded(outputs, list(inputs)), chosen, guards, many=not isinstance(f, Value))
 
 
-def _backend(backend: Any) -> Backend:
+def backend_of(backend: Any) -> Backend:
+    """Return the backend that is asked for, or, for None, the best one here; errors as for `compile`.
+
+    >>> backend_of("python")
+    'python'
+    """
     if backend not in (None, "native", "python"):
         raise ValueError(f'backend must be "native" or "python", not {reprlib.repr(backend)}')
     if backend == "python":
@@ -137,9 +142,7 @@ class CompiledFunction:
         backend: "native" or "python".
     """
 
-    def __init__(
-        self, f: Callable[..., Any] | None, n: int, *rest: Any, many: bool = False
-    ) -> None:
+    def __init__(self, f: Callable[..., Any] | None, n: int, *rest: Any, many: bool = False) -> None:
         *traced, backend, guards = rest
         self.n = n
         self.backend: Backend = backend
@@ -220,7 +223,7 @@ class CompiledFunction:
         Raises:
             ImportError: The extra `compile` is not installed.
         """
-        _backend("native")
+        backend_of("native")
         return NativeKernel(self.program, self.n).ir
 
     def to_jax(self) -> Callable[[Any], Any]:
@@ -418,7 +421,9 @@ class _Traced:
 def _unpickled(
     f: bytes, n: int, texts: list[str], backend: str, guards: Guards, many: bool, name: str
 ) -> CompiledFunction:
-    compiled = CompiledFunction(pickle.loads(f), n, _backend(None if backend == "native" else backend), guards, many=many)
+    compiled = CompiledFunction(
+        pickle.loads(f), n, backend_of(None if backend == "native" else backend), guards, many=many
+    )
     compiled._traces = [_Traced(program_from(text), n, compiled.backend) for text in texts]
     compiled._name = name
     return compiled
@@ -483,4 +488,3 @@ def _given(table: Any, shape: str, one: Callable[[Any], Any], all_rows: Callable
     if shape == "array":
         return float(result[0]) if result.ndim == 1 else result[0]
     return result
-

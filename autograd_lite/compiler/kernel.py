@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .kernels import LANES, RUN, Context, ir
 from .lowering import lowered
-from .native import Callback, machine
+from .native import Callback, Machine, machine
 from .program import Program
 from .python_source import function_of
 from .schedule import Schedule, scheduled
@@ -16,7 +16,9 @@ from .schedule import Schedule, scheduled
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["NativeKernel", "PythonKernel", "Tiles"]
+    Array = np.ndarray[Any, Any]
+
+__all__ = ["Memory", "NativeKernel", "PythonKernel", "Tiles"]
 
 _LARGEST_TILE = 128
 _CACHE = 512 * 1024  # bytes of slots that should stay in a core's second-level cache
@@ -39,17 +41,25 @@ class Tiles:
     Memory is kept for each thread, so calls in several threads do not meet.
     """
 
-    def __init__(self, schedule: Schedule, width: int, outputs: int, weights: int = 0, summed: int = 0) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        width: int,
+        outputs: int,
+        weights: int = 0,
+        summed: int = 0,
+        code: Machine | None = None,
+    ) -> None:
         import numpy as np
 
         self.schedule, self.width, self.outputs = schedule, width, outputs
         self.weights, self.summed = weights, summed
-        self.machine = machine(ir(schedule.kinds))
+        self.machine = machine(ir(schedule.kinds)) if code is None else code
         self.callback = Callback(schedule.callbacks)
         self.tables = np.array(schedule.tables, dtype=np.int32)
         self.runs = np.array(schedule.runs, dtype=np.int64)
         self.constants = np.array(schedule.uniform, dtype=np.float64)
-        self.tiles = self.machine.function("tiles")
+        self._function = self.machine.function("tiles")
         self._local = threading.local()
 
     def tile(self, rows: int) -> int:
@@ -65,14 +75,25 @@ class Tiles:
             found = self._local.memory = Memory(self, tile)
         return found
 
+    def run(self, rows: Array, memory: Memory) -> Array:
+        """Return the outputs for each row of a C-contiguous array of float64."""
+        import numpy as np
+
+        out = np.empty((len(rows), self.outputs))
+        if len(rows):
+            memory.set(X=rows.ctypes.data, ROWS=len(rows), OUT=out.ctypes.data)
+            self._function(memory.address)
+            self.callback.check()
+        return out
+
 
 class Memory:
     """What a native call works in.
 
     Attributes:
-        context: The fields of `Context`.
-        uniform: The weights, then the constants.
+        uniform: The constants, then the weights.
         sums: The sums over rows.
+        address: Of the context.
     """
 
     def __init__(self, tiles: Tiles, tile: int) -> None:
@@ -80,34 +101,41 @@ class Memory:
 
         schedule = tiles.schedule
         self.tile = tile
-        self.context = np.zeros(len(Context), dtype=np.int64)
-        self.uniform = np.concatenate([np.zeros(tiles.weights), tiles.constants])
+        self.tiles = tiles  # keeps tables, runs and code alive
+        self.uniform = np.concatenate([tiles.constants, np.zeros(tiles.weights)])
         self.sums = np.zeros(tiles.summed + 1)
         self._scratch = np.empty((schedule.slots + schedule.panel) * tile + LANES)
-        self.tiles = tiles  # keeps tables, runs and code alive
-        start = self._scratch.ctypes.data
-        fields = {
-            Context.WIDTH: tiles.width,
-            Context.TILE: tile,
-            Context.UNIFORM: self.uniform.ctypes.data,
-            Context.SLOTS: start,
-            Context.PANEL: start + 8 * schedule.slots * tile,
-            Context.SUMS: self.sums.ctypes.data,
-            Context.SUM_COUNT: tiles.summed,
-            Context.OUT_WIDTH: tiles.outputs,
-            Context.OUT_SLOTS: schedule.outputs,
-            Context.INPUT_SLOTS: schedule.inputs,
-            Context.FILLS: schedule.fills,
-            Context.FILL_COUNT: schedule.fill_count,
-            Context.TABLES: tiles.tables.ctypes.data,
-            Context.RUNS: tiles.runs.ctypes.data,
-            Context.RUN_COUNT: len(tiles.runs) // RUN,
-            Context.WEIGHT_SLOT: tiles.width if tiles.summed else -1,
-            Context.CALLBACK: tiles.callback.address,
-        }
+        self._context = np.zeros(len(Context), dtype=np.int64)
+        self.address: int = self._context.ctypes.data
+        slots = self._scratch.ctypes.data
+        self.set(
+            WIDTH=tiles.width,
+            TILE=tile,
+            UNIFORM=self.uniform.ctypes.data,
+            SLOTS=slots,
+            PANEL=slots + 8 * schedule.slots * tile,
+            SUMS=self.sums.ctypes.data,
+            SUM_COUNT=tiles.summed,
+            OUT_WIDTH=tiles.outputs,
+            OUT_SLOTS=schedule.outputs,
+            INPUT_SLOTS=schedule.inputs,
+            FILLS=schedule.fills,
+            FILL_COUNT=schedule.fill_count,
+            TABLES=tiles.tables.ctypes.data,
+            RUNS=tiles.runs.ctypes.data,
+            RUN_COUNT=len(tiles.runs) // RUN,
+            WEIGHT_SLOT=tiles.width if tiles.summed else -1,
+            CALLBACK=tiles.callback.address,
+        )
+
+    def set(self, **fields: int) -> None:
+        """Set fields of the context, by their names in `Context`."""
         for name, value in fields.items():
-            self.context[name] = value
-        self.address = self.context.ctypes.data
+            self._context[Context[name]] = value
+
+    def set_weight(self, weight: float) -> None:
+        """Set the weight of each row in sums over rows."""
+        self._context.view("f8")[Context.WEIGHT] = weight
 
 
 class NativeKernel:
@@ -121,18 +149,6 @@ class NativeKernel:
         """The LLVM IR of the code."""
         return self._tiles.machine.ir
 
-    def __call__(self, rows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def __call__(self, rows: Array) -> Array:
         """Return the outputs for each row of a C-contiguous array of float64."""
-        import numpy as np
-
-        out = np.empty((len(rows), self._tiles.outputs))
-        if not len(rows):
-            return out
-        memory = self._tiles.memory(len(rows))
-        context = memory.context
-        context[Context.X], context[Context.ROWS], context[Context.OUT] = rows.ctypes.data, len(rows), out.ctypes.data
-        self._tiles.tiles(memory.address)
-        self._tiles.callback.check()
-        return out
-
-
+        return self._tiles.run(rows, self._tiles.memory(len(rows)))

@@ -8,7 +8,7 @@ Memory, all of it float64. Rows of the batch are the lanes: a tile of `T` rows, 
 
     X       the inputs, row by row as the caller has them
     slots   T numbers for each result of the program: slot s begins at s·T
-    U       what is the same for all rows: weights, then constants
+    U       what is the same for all rows: constants, then weights
     panel   a copy of some slots with the rows outermost, for gradients by weights
     G       sums over all rows: gradients by weights
     out     the outputs, row by row
@@ -21,11 +21,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
-from typing import NamedTuple
 
 from .vector_math import definitions
 
-__all__ = ["LANES", "RUN", "Context", "Kind", "context_type", "ir"]
+__all__ = ["LANES", "RUN", "Context", "Plan", "ir"]
 
 LANES = 8
 VECTOR = f"<{LANES} x double>"
@@ -63,13 +62,6 @@ RUN = 10
 """How many int64 a run has: kind, count, width, table, out, and five more that depend on the kind."""
 
 TABLE, OUT, FIRST = 3, 4, 5
-
-
-class Kind(NamedTuple):
-    """A kind of run: the function that does it, and its code."""
-
-    name: str
-    code: Callable[[str], str]
 
 
 class Writer:
@@ -274,7 +266,9 @@ def _fold(w: Writer, start: str, begin: str, step: Callable[[str, str], str], st
     return w.load(total)
 
 
-def _exact_sum(w: Writer, operand: Callable[[str], str], begin: str, start: str = ZERO, scale: str | None = None) -> str:
+def _exact_sum(
+    w: Writer, operand: Callable[[str], str], begin: str, start: str = ZERO, scale: str | None = None
+) -> str:
     """Return a sum whose roundings are summed beside it (Neumaier 1974): nearly as if rounded once."""
     total, lost = w.variable(VECTOR, start), w.variable(VECTOR, ZERO)
     with w.loop(begin, "%width") as k:
@@ -282,7 +276,9 @@ def _exact_sum(w: Writer, operand: Callable[[str], str], begin: str, start: str 
         old = w.load(total)
         new = w.arithmetic("fadd", old, x)
         back = w.arithmetic("fsub", new, old)  # Knuth's two-sum: no need to know which is larger
-        rest = w.arithmetic("fadd", w.arithmetic("fsub", old, w.arithmetic("fsub", new, back)), w.arithmetic("fsub", x, back))
+        rest = w.arithmetic(
+            "fadd", w.arithmetic("fsub", old, w.arithmetic("fsub", new, back)), w.arithmetic("fsub", x, back)
+        )
         w.store(w.arithmetic("fadd", w.load(lost), rest), lost)
         w.store(new, total)
     plain = w.load(total)
@@ -383,7 +379,13 @@ def neurons(w: Writer) -> None:
             for r in range(vectors):
                 w.put(w.arithmetic("fadd", w.load(totals[q][r]), plus), "%slots", w.sum(to, str(LANES * r)))
 
-    _in_blocks(w, "%count", 4, 1, lambda i, n: _in_blocks(w, "%T", 4 * LANES, LANES, lambda lane, m: block(i, lane, n, m // LANES)))
+    _in_blocks(
+        w,
+        "%count",
+        4,
+        1,
+        lambda i, n: _in_blocks(w, "%T", 4 * LANES, LANES, lambda lane, m: block(i, lane, n, m // LANES)),
+    )
 
 
 def _in_blocks(w: Writer, count: str, large: int, small: int, body: Callable[[str, int], object]) -> None:
@@ -463,7 +465,9 @@ def outer(w: Writer) -> None:
         new = w.arithmetic("fadd", old, total)
         w.do(f"call void @llvm.masked.store.v{LANES}f64.p0({VECTOR} {new}, ptr {at}, i32 8, <{LANES} x i1> {mask})")
 
-    _in_blocks(w, "%count", 4, 1, lambda i, n: _in_blocks(w, stride, 4 * LANES, LANES, lambda j, m: block(i, j, n, m // LANES)))
+    _in_blocks(
+        w, "%count", 4, 1, lambda i, n: _in_blocks(w, stride, 4 * LANES, LANES, lambda j, m: block(i, j, n, m // LANES))
+    )
 
 
 def summed(w: Writer) -> None:
@@ -520,24 +524,48 @@ _NEEDS = {"maxout": ("maximum",), "log_of_sum": ("log1p",)}
 # ---- tiles -------------------------------------------------------------------------------------------------------
 
 
+Fields = dict[Context, str]
+
+
+def _read_context(w: Writer, context: str) -> tuple[Fields, Fields]:
+    """Return the fields of a context, and those of them that are addresses as pointers; `%T` is the tile."""
+    field = {f: w.let(f"load i64, ptr {w.at(context, str(int(f)), 'i64')}") for f in Context}
+    pointer = {f: w.let(f"inttoptr i64 {field[f]} to ptr") for f in _ADDRESSES}
+    w.do(f"%T = add i64 {field[Context.TILE]}, 0")
+    return field, pointer
+
+
+def _fill(w: Writer, field: Fields, pointer: Fields) -> None:
+    """Fill the slots that hold a weight or a constant."""
+    tables = pointer[Context.TABLES]
+    with w.loop("0", field[Context.FILL_COUNT]) as k:
+        pair = w.sum(field[Context.FILLS], w.product(k, "2"))
+        to = w.slot(tables, pair)
+        number = w.splat(w.number(pointer[Context.UNIFORM], w.entry(tables, pair, "1")))
+        with w.loop("0", "%T", LANES) as lane:
+            w.put(number, pointer[Context.SLOTS], w.sum(to, lane))
+
+
+def _do_runs(w: Writer, field: Fields, pointer: Fields, kinds: list[str]) -> None:
+    """Go through the runs, each by the function of its kind."""
+    with w.loop("0", field[Context.RUN_COUNT]) as k:
+        run = w.at(pointer[Context.RUNS], w.product(k, str(RUN)), "i64")
+        memory = (Context.SLOTS, Context.UNIFORM, Context.SUMS, Context.PANEL, Context.TABLES)
+        arguments = [*(f"ptr {pointer[f]}" for f in memory), f"ptr {run}", "i64 %T", f"ptr {pointer[Context.CALLBACK]}"]
+        _switch(w, w.let(f"load i64, ptr {run}"), kinds, f"({', '.join(arguments)})")
+
+
 def _tiles(kinds: list[str]) -> str:
     """Return the function that goes through the batch, tile by tile, and through the runs for each tile."""
     w = Writer()
-    field = {f: w.let(f"load i64, ptr {w.at('%context', str(int(f)), 'i64')}") for f in Context}
-    pointer = {f: w.let(f"inttoptr i64 {field[f]} to ptr") for f in _ADDRESSES}
-    w.do(f"%T = add i64 {field[Context.TILE]}, 0")
-    slots, tables, uniform = pointer[Context.SLOTS], pointer[Context.TABLES], pointer[Context.UNIFORM]
+    field, pointer = _read_context(w, "%context")
+    slots, tables = pointer[Context.SLOTS], pointer[Context.TABLES]
     weight = w.let(f"bitcast i64 {field[Context.WEIGHT]} to double")
     last = w.let(f"sub nsw i64 {field[Context.ROWS]}, 1")
     indexed = w.let(f"icmp ne i64 {field[Context.INDEX]}, 0")
     weighted = w.let(f"icmp sge i64 {field[Context.WEIGHT_SLOT]}, 0")
 
-    with w.loop("0", field[Context.FILL_COUNT]) as k:
-        pair = w.sum(field[Context.FILLS], w.product(k, "2"))
-        to = w.slot(tables, pair)
-        number = w.splat(w.number(uniform, w.entry(tables, pair, "1")))
-        with w.loop("0", "%T", LANES) as lane:
-            w.put(number, slots, w.sum(to, lane))
+    _fill(w, field, pointer)
     with w.loop("0", field[Context.SUM_COUNT]) as k:
         w.do(f"store double 0.0, ptr {w.at(pointer[Context.SUMS], k)}")
 
@@ -568,10 +596,7 @@ def _tiles(kinds: list[str]) -> str:
                 for q, start in enumerate(starts):
                     x = w.number(pointer[Context.X], w.sum(start, k))
                     w.do(f"store double {x}, ptr {w.at(slots, w.sum(to, str(q)))}")
-        with w.loop("0", field[Context.RUN_COUNT]) as k:
-            run = w.at(pointer[Context.RUNS], w.product(k, str(RUN)), "i64")
-            kind = w.let(f"load i64, ptr {run}")
-            _switch(w, kind, kinds, f"(ptr {slots}, ptr {uniform}, ptr {pointer[Context.SUMS]}, ptr {pointer[Context.PANEL]}, ptr {tables}, ptr {run}, i64 %T, ptr {pointer[Context.CALLBACK]})")
+        _do_runs(w, field, pointer, kinds)
         left = w.let(f"sub nsw i64 {field[Context.ROWS]}, {row}")
         full = w.let(f"icmp slt i64 {left}, %T")
         valid = w.let(f"select i1 {full}, i64 {left}, i64 %T")
@@ -601,14 +626,131 @@ def _switch(w: Writer, kind: str, kinds: list[str], arguments: str) -> None:
     w.lines.append(f"{label}.end:")
 
 
-def ir(kinds: Iterable[tuple[str, int]]) -> str:
+# ---- training ---------------------------------------------------------------------------------------------------
+
+
+class Plan(IntEnum):
+    """Name the 64-bit fields of what a native training call is given."""
+
+    TILES = 0  # address of the context that gives gradients
+    UPDATE = (
+        1  # address of the context that moves the weights; its first slot is the weights, its second their gradients
+    )
+    STEPS = 2  # how many steps to take
+    RANGES = 3  # address of where each step's examples begin and end (two int64)
+    INDEX = 4  # address of the examples' numbers (int64)
+    NUMBERS = 5  # address of the numbers that each step has for all weights, step by step
+    NUMBER_COUNT = 6  # how many a step has
+    LOSSES = 7  # address of the loss of each step, to be written
+    OUT = 8  # address of the outputs of each example
+    LOSS = 9  # which of the sums over rows is the loss
+    NUMBERS_AT = 10  # where in U of the update they go
+    NUMBER_STRIDE = 11  # from the numbers of a step to those of the next: 0 if they are the same
+    RANGE_STRIDE = 12  # likewise
+    X = 13  # address of all examples
+
+
+_PLAN_ADDRESSES = (
+    Plan.TILES, Plan.UPDATE, Plan.RANGES, Plan.INDEX, Plan.NUMBERS, Plan.LOSSES, Plan.OUT,
+)  # fmt: skip
+
+
+def _updated() -> str:
+    """Return the function that moves the weights: -1 if that makes one of them infinite or nan, and none has moved."""
+    w = Writer()
+    field, pointer = _read_context(w, "%context")
+    slots, tables = pointer[Context.SLOTS], pointer[Context.TABLES]
+    _fill(w, field, pointer)
+    w.do("call void @runs(ptr %context)")
+    moved = w.slot(tables, field[Context.OUT_SLOTS])
+    wrong = w.variable(VECTOR, ZERO)
+    with w.loop("0", field[Context.ROWS], LANES) as lane:
+        nothing = w.arithmetic("fmul", w.vector(slots, w.sum(moved, lane)), ZERO)  # nan for what is not finite
+        w.store(w.arithmetic("fadd", w.load(wrong), nothing), wrong)
+    bad = _any_not_finite(w, w.load(wrong))
+    result = w.variable("i64", "-1")
+    good = w.let(f"xor i1 {bad}, true")
+    with w.when(good):
+        w.do(f"store i64 0, ptr {result}")
+        with w.loop("0", field[Context.OUT_WIDTH]) as k:
+            source = w.slot(tables, field[Context.OUT_SLOTS], k)
+            to = w.slot(tables, field[Context.INPUT_SLOTS], k)
+            with w.loop("0", "%T", LANES) as lane:
+                w.put(w.vector(slots, w.sum(source, lane)), slots, w.sum(to, lane))
+    value = w.let(f"load i64, ptr {result}")
+    body = "\n".join(w.lines)
+    return f"define internal i64 @updated(ptr %context) #1 {{\nentry:\n{body}\n  ret i64 {value}\n}}\n"
+
+
+def _runs(kinds: list[str]) -> str:
+    """Return the function that goes through the runs of a context once."""
+    w = Writer()
+    field, pointer = _read_context(w, "%context")
+    _do_runs(w, field, pointer, kinds)
+    body = "\n".join(w.lines)
+    return f"define internal void @runs(ptr %context) #1 {{\nentry:\n{body}\n  ret void\n}}\n"
+
+
+def _train() -> str:
+    """Return the function that takes steps; it gives how many, and stops before one that is no number."""
+    w = Writer()
+    field = {f: w.let(f"load i64, ptr {w.at('%plan', str(int(f)), 'i64')}") for f in Plan}
+    pointer = {f: w.let(f"inttoptr i64 {field[f]} to ptr") for f in _PLAN_ADDRESSES}
+    tiles, update = pointer[Plan.TILES], pointer[Plan.UPDATE]
+
+    def address(context: str, f: Context) -> str:
+        return w.at(context, str(int(f)), "i64")
+
+    sums = w.let(f"inttoptr i64 {w.let(f'load i64, ptr {address(tiles, Context.SUMS)}')} to ptr")
+    shared = w.let(f"inttoptr i64 {w.let(f'load i64, ptr {address(update, Context.UNIFORM)}')} to ptr")
+    out_width = w.let(f"load i64, ptr {address(tiles, Context.OUT_WIDTH)}")
+    taken = w.variable("i64", "0")
+    going = w.variable("i1", "true")
+    with w.loop("0", field[Plan.STEPS]) as step, w.when(w.let(f"load i1, ptr {going}")):
+        span = w.product(step, field[Plan.RANGE_STRIDE])
+        start = w.let(f"load i64, ptr {w.at(pointer[Plan.RANGES], span, 'i64')}")
+        stop = w.let(f"load i64, ptr {w.at(pointer[Plan.RANGES], w.sum(span, '1'), 'i64')}")
+        rows = w.let(f"sub nsw i64 {stop}, {start}")
+        w.do(f"store i64 {rows}, ptr {address(tiles, Context.ROWS)}")
+        w.do(f"store i64 {field[Plan.X]}, ptr {address(tiles, Context.X)}")
+        each = w.let(f"fdiv double 1.0, {w.let(f'sitofp i64 {rows} to double')}")
+        w.do(f"store double {each}, ptr {address(tiles, Context.WEIGHT)}")
+        index = w.let(f"ptrtoint ptr {w.at(pointer[Plan.INDEX], start, 'i64')} to i64")
+        w.do(f"store i64 {index}, ptr {address(tiles, Context.INDEX)}")
+        out = w.let(f"ptrtoint ptr {w.at(pointer[Plan.OUT], w.product(start, out_width))} to i64")
+        w.do(f"store i64 {out}, ptr {address(tiles, Context.OUT)}")
+        w.do(f"call void @tiles(ptr {tiles})")
+        loss = w.number(sums, field[Plan.LOSS])
+        w.do(f"store double {loss}, ptr {w.at(pointer[Plan.LOSSES], step)}")
+        with w.loop("0", field[Plan.NUMBER_COUNT]) as k:
+            number = w.number(pointer[Plan.NUMBERS], w.sum(w.product(step, field[Plan.NUMBER_STRIDE]), k))
+            w.do(f"store double {number}, ptr {w.at(shared, w.sum(field[Plan.NUMBERS_AT], k))}")
+        size = w.let(f"call double @llvm.fabs.f64(double {loss})")
+        finite = w.let(f"fcmp olt double {size}, 0x7FF0000000000000")
+        w.do(f"store i1 {finite}, ptr {going}")
+        with w.when(finite):
+            status = w.let(f"call i64 @updated(ptr {update})")
+            moved = w.let(f"icmp eq i64 {status}, 0")
+            w.do(f"store i1 {moved}, ptr {going}")
+            with w.when(moved):
+                w.do(f"store i64 {w.sum(step, '1')}, ptr {taken}")
+    value = w.let(f"load i64, ptr {taken}")
+    body = "\n".join(w.lines)
+    return f"define i64 @train(ptr %plan) #1 {{\nentry:\n{body}\n  ret i64 {value}\n}}\n"
+
+
+def ir(kinds: Iterable[tuple[str, int]], training: bool = False) -> str:
     """Return the module for some kinds of run: their names, and how many operands those have that go slot by slot.
+
+    It has the function `tiles`, and for training also `train`.
 
     >>> "define void @tiles" in ir([("mul", 2), ("sum", 0)])
     True
     """
     kinds = list(kinds)
     rows = {name for name, _ in kinds if name not in _MANY} | {n for name, _ in kinds for n in _NEEDS.get(name, ())}
+    names = [name for name, _ in kinds]
+    trained = [_runs(names), _updated(), _train(), "declare double @llvm.fabs.f64(double)"] if training else []
     runs = [_run(name, _MANY[name]) if name in _MANY else elementwise(name, arity) for name, arity in kinds]
     return "\n".join([
         definitions(sorted(rows), LANES),
@@ -618,6 +760,7 @@ def ir(kinds: Iterable[tuple[str, int]]) -> str:
         f"declare void @llvm.masked.store.v{LANES}f64.p0({VECTOR}, ptr, i32, <{LANES} x i1>)",
         "",
         *runs,
-        _tiles([name for name, _ in kinds]),
+        _tiles(names),
+        *trained,
         'attributes #1 = { nounwind "prefer-vector-width"="512" }',
     ])  # fmt: skip

@@ -25,7 +25,6 @@ __all__ = ["Callback", "Machine", "machine", "missing"]
 _FORMAT = 1  # of the files in the cache; a change of it makes them stale
 _lock = threading.RLock()
 _machines: dict[str, Machine] = {}
-_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 _ASKED = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
 
 
@@ -65,9 +64,10 @@ class Machine:
         self._engine.finalize_object()
         self.size = len(code)
 
-    def function(self, name: str) -> Callable[[int], None]:
+    def function(self, name: str, result: Any = None) -> Callable[[int], Any]:
         """Return a function of the module, which takes the address of its context; it runs without the GIL."""
-        return _FUNCTION(self._engine.get_function_address(name))  # type: ignore[no-any-return]
+        kind = ctypes.CFUNCTYPE(result, ctypes.c_void_p)
+        return kind(self._engine.get_function_address(name))
 
 
 def machine(ir: str) -> Machine:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from .. import ops
@@ -34,7 +35,7 @@ class Schedule:
         tables: What runs refer to: slots, mostly.
         slots: How many slots there are.
         panel: How many columns the panel has.
-        uniform: The constants, that come after the weights in U.
+        uniform: The constants, that come before the weights in U.
         inputs, outputs, fills: Where in the tables they stand.
         callbacks: The operations that Python must be asked for, by number.
     """
@@ -65,7 +66,9 @@ class _Product(NamedTuple):
     y: int
 
 
-def scheduled(program: Program, width: int, weights: int | None = None, summed: int = 0) -> Schedule:
+def scheduled(
+    program: Program, width: int, weights: int | None = None, summed: int = 0, kinds: Iterable[tuple[str, int]] = ()
+) -> Schedule:
     """Arrange a program.
 
     Args:
@@ -74,33 +77,36 @@ def scheduled(program: Program, width: int, weights: int | None = None, summed: 
         weights: How many further inputs are the same for all rows. Between the two, there is then one that is the
             weight of the row in sums over rows.
         summed: How many of the outputs, the last ones, are wanted as sums over all rows.
+        kinds: Those of another schedule, whose numbers are to be kept.
     """
-    return _Scheduler(program, width, weights, summed).run()
+    return _Scheduler(program, width, weights, summed, list(kinds)).run()
 
 
 class _Scheduler:
-    def __init__(self, program: Program, width: int, weights: int | None, summed: int) -> None:
+    def __init__(
+        self, program: Program, width: int, weights: int | None, summed: int, kinds: list[tuple[str, int]]
+    ) -> None:
         self.instructions = program.instructions
         self.rows_out = program.outputs[: len(program.outputs) - summed]
         self.sums_out = program.outputs[len(program.outputs) - summed :]
         self.width = width
         self.varying = width + (weights is not None)
-        self.result = Schedule()
+        self.result = Schedule(kinds)
         self.places_in_u: dict[int, int] = {}
-        self.weights = weights or 0
         self.slot: dict[int, int] = {}
-        self.kind_numbers: dict[str, int] = {}
+        self.kind_numbers = {name: number for number, (name, _) in enumerate(kinds)}
 
     def run(self) -> Schedule:
         result = self.result
+        constants = sum(type(instruction) is Constant for instruction in self.instructions)
         for place, instruction in enumerate(self.instructions):
             match instruction:
                 case Input(k) if k < self.varying:
                     self.slot[place] = k
                 case Input(k):
-                    self.places_in_u[place] = k - self.varying
+                    self.places_in_u[place] = constants + k - self.varying
                 case Constant(x):
-                    self.places_in_u[place] = self.weights + len(result.uniform)
+                    self.places_in_u[place] = len(result.uniform)
                     result.uniform.append(x)
         products, singles = self._split_sums()
         wanted = [*self.rows_out, *(place for _, place in singles)]
@@ -189,7 +195,7 @@ class _Scheduler:
         filled: dict[int, None] = dict.fromkeys(place for place in wanted if place in self.places_in_u)
         known = available()
         for place in needed:
-            op, operands = self.instructions[place]  # type: ignore[misc]
+            op, _ = self.instructions[place]  # type: ignore[misc]
             flat = operands_of(self.instructions[place])
             depth = 1 + max([level.get(x, 0) for x in flat])
             level[place] = depth
@@ -248,7 +254,19 @@ class _Scheduler:
                 second = neurons[places[1]][1] if len(places) > 1 else first
                 table = self._table([slot[x] for x in xs])
                 across, each = second.first - first.first, second.bias - first.bias
-                self._add(kind, 0, len(places), len(xs), table, slot[places[0]], first.first, across, first.along, first.bias, each)
+                self._add(
+                    kind,
+                    0,
+                    len(places),
+                    len(xs),
+                    table,
+                    slot[places[0]],
+                    first.first,
+                    across,
+                    first.along,
+                    first.bias,
+                    each,
+                )
                 continue
             number, flat = key[2], [slot[x] for place in places for x in operands_of(self.instructions[place])]
             table = self._table(flat)
@@ -291,7 +309,7 @@ def _step(numbers: Sequence[int]) -> int | None:
     if len(numbers) < 2:
         return 0
     step = numbers[1] - numbers[0]
-    return step if all(b - a == step for a, b in zip(numbers[:-1], numbers[1:], strict=True)) else None
+    return step if all(b - a == step for a, b in pairwise(numbers)) else None
 
 
 def _evenly_spaced(neurons: list[_Neuron]) -> list[list[int]]:

@@ -8,13 +8,11 @@ no number was read out of the graph, which would freeze it.
 from __future__ import annotations
 
 import os
-import reprlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
-
 
 from ..derivatives import _differentiating, _inputs
 from ..op import Op, number
@@ -22,7 +20,7 @@ from ..value import Value, Watch, in_mode, is_recording
 from .primitives import detach
 from .program import Builder
 
-__all__ = ["Guard", "Trace", "TraceError", "from_graph", "trace"]
+__all__ = ["Guard", "Trace", "TraceError", "from_graph", "trace", "watched"]
 
 _ENGINE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -86,17 +84,26 @@ def trace(f: Callable[[list[Value]], Any], point: Sequence[float]) -> Trace:
     Raises:
         TraceError: f reads a number out of the graph, or gives something else than numbers.
     """
+    with _differentiating():
+        inputs: list[Value] = _inputs(list(point))
+        return watched(lambda: f(list(inputs)), inputs)
+
+
+def watched(run: Callable[[], Any], inputs: Sequence[Value]) -> Trace:
+    """Run something once, and return what it did as a function of some Values that it uses; errors as for `trace`.
+
+    >>> x = Value(2.0, "x")
+    >>> watched(lambda: x * x, [x]).build.instructions[-1].op
+    <operation mul(a, b)>
+    """
     watch = _Watch()
-    with _differentiating(), in_mode(recording=True, watch=watch):
-        variables: list[Value] = _inputs(list(point))
-        watch.inputs = {x: k for k, x in enumerate(variables)}
-        result = f(list(variables))
+    watch.inputs = {x: k for k, x in enumerate(inputs)}
+    point = [x._data for x in inputs]
+    with in_mode(recording=True, watch=watch):
+        result = run()
     outputs = list(result) if isinstance(result, (list, tuple)) else [result]
-    for y in outputs:
-        if not isinstance(y, Value):
-            outputs = [y if isinstance(y, Value) else Value(_result(y)) for y in outputs]
-            break
-    traced = _written(outputs, variables, watch, list(point))
+    outputs = [y if isinstance(y, Value) else Value(_result(y)) for y in outputs]
+    traced = _written(outputs, inputs, watch, point)
     traced.gives_list = isinstance(result, (list, tuple))
     return traced
 
@@ -232,5 +239,3 @@ def _placed(x: Any, places: dict[Value, int], build: Builder) -> Any:
     if type(x) is tuple:
         return tuple([_placed(each, places, build) for each in x])
     return places[x] if isinstance(x, Value) else build.constant(number(x))
-
-
