@@ -493,7 +493,10 @@ def _update_program(optimizer: RuleOptimizer) -> tuple[Program, int]:
     def move() -> list[Value]:
         moved, remembered = optimizer.rule(w, g, state, numbers, al.sqrt)
         nothing = -0.0  # added, it changes no number, and what is handed on as it was is a result of its own
-        return [each + nothing if each in (w, g, *state) else each for each in (moved, *remembered)]
+        return [
+            each if each is old or each not in (w, g, *state) else each + nothing
+            for each, old in zip((moved, *remembered), (None, *state), strict=True)
+        ]
 
     traced = _unguarded(watched(move, [w, g, *state, unused, *numbers]))
     return traced.build.program(traced.outputs), len(step)

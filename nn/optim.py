@@ -186,7 +186,10 @@ class SGD(RuleOptimizer):
     def rule(self, w: Any, g: Any, state: State, step: Sequence[Any], sqrt: Callable[[Any], Any]) -> tuple[Any, State]:
         """Return w and v after a step."""
         (v,), (rate,) = state, step
-        g = g + self.weight_decay * w
+        if self.weight_decay:
+            g = g + self.weight_decay * w
+        if not self.momentum:
+            return w - rate * g, state
         v = self.momentum * v + g
         return w - rate * (g + self.momentum * v if self.nesterov else v), (v,)
 

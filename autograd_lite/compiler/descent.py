@@ -15,7 +15,7 @@ from .kernel import Memory, Tiles
 from .kernels import LANES, Plan, ir
 from .lowering import lowered
 from .native import machine
-from .program import Program
+from .program import Input, Program
 from .schedule import scheduled
 
 if TYPE_CHECKING:
@@ -51,14 +51,15 @@ class Descent:
         count = len(weights)
         self._lanes = -(-(count + 1) // LANES) * LANES  # the loss stands after the gradient
         first = scheduled(lowered(gradient, width + 1), width, self._lanes, count + 1)
+        update, changed = _changing(update)
         second = scheduled(lowered(update, 3 + len(state)), 2 + len(state), numbers, kinds=first.kinds)
         copied_to = len(second.tables)
-        second.tables.extend([0, *range(2, 2 + len(state))])
+        second.tables.extend(changed)
         code = machine(ir(second.kinds, training=True))
         self._train = code.function("train", ctypes.c_int64)
         outputs = len(gradient.outputs) - count - 1
         self._tiles = Tiles(first, width, outputs, self._lanes, count + 1, code)
-        self._update = Tiles(second, 2 + len(state), 1 + len(state), numbers, code=code)
+        self._update = Tiles(second, 2 + len(state), len(changed), numbers, code=code)
         self._moving = Memory(self._update, self._lanes)
         constants = len(self._tiles.constants)
         self._block = np.zeros(constants + second.slots * self._lanes)
@@ -99,6 +100,14 @@ class Descent:
     def prepared(self, examples: Array) -> Steps:
         """Make ready to take steps on some examples, an array with a row for each."""
         return Steps(self, examples)
+
+
+def _changing(update: Program) -> tuple[Program, list[int]]:
+    """Return the program without what it hands on unchanged, and the slots that its outputs belong in."""
+    slots = [0, *range(2, 1 + len(update.outputs))]  # the weight, then what is remembered; the gradient is between
+    pairs = list(zip(update.outputs, slots, strict=True))
+    changed = [(y, slot) for y, slot in pairs if slot == 0 or update.instructions[y] != Input(slot)]
+    return Program(update.instructions, tuple([y for y, _ in changed]), update.names), [slot for _, slot in changed]
 
 
 class Steps:

@@ -21,14 +21,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
+from typing import Any
 
 from .vector_math import definitions
 
-__all__ = ["LANES", "RUN", "Context", "Plan", "ir"]
+__all__ = ["LANES", "RUN", "Context", "Kind", "Plan", "ir", "name_of"]
 
 LANES = 8
 VECTOR = f"<{LANES} x double>"
 ZERO = "zeroinitializer"
+
+
+Formula = tuple[Any, ...]
+"""An operation's name and what it is applied to: formulas, or the numbers of operands."""
+
+Kind = str | Formula
+"""What a run does: a formula, slot by slot, or something that has a name below."""
 
 
 class Context(IntEnum):
@@ -194,7 +202,7 @@ def _run(name: str, write: Callable[[Writer], None]) -> str:
     w.do("%out = mul nsw i64 %out.slot, %T")
     write(w)
     body = "\n".join(w.lines)
-    return f"define internal void @run.{name}({_RUN_ARGUMENTS}) #1 {{\nentry:\n{body}\n  ret void\n}}\n"
+    return f'define internal void @"run.{name}"({_RUN_ARGUMENTS}) #1 {{\nentry:\n{body}\n  ret void\n}}\n'
 
 
 def _field(w: Writer, place: int) -> str:
@@ -204,12 +212,13 @@ def _field(w: Writer, place: int) -> str:
 # ---- runs of operations on a fixed number of operands -----------------------------------------------------------
 
 
-def elementwise(name: str, arity: int) -> str:
-    """Return the run that applies an operation to its operands, slot by slot.
+def elementwise(formula: Formula) -> str:
+    """Return the run that computes a formula of operations from operands, slot by slot.
 
-    >>> "call <8 x double> @al.exp" in elementwise("exp", 1)
+    >>> "call <8 x double> @al.exp" in elementwise(("exp", 0))
     True
     """
+    arity = _arity(formula)
 
     def write(w: Writer) -> None:
         with w.loop("0", "%count") as i:
@@ -218,9 +227,37 @@ def elementwise(name: str, arity: int) -> str:
             to = w.sum("%out", w.product(i, "%T"))
             with w.loop("0", "%T", LANES) as lane:
                 xs = [w.vector("%slots", w.sum(x, lane)) for x in operands]
-                w.put(w.call(f"al.{name}", *xs), "%slots", w.sum(to, lane))
+                w.put(_computed(w, formula, xs), "%slots", w.sum(to, lane))
 
-    return _run(name, write)
+    return _run(name_of(formula), write)
+
+
+def _computed(w: Writer, formula: Formula | int, xs: list[str]) -> str:
+    if isinstance(formula, int):
+        return xs[formula]
+    return w.call(f"al.{formula[0]}", *(_computed(w, part, xs) for part in formula[1:]))
+
+
+def _arity(formula: Formula | int) -> int:
+    return 1 if isinstance(formula, int) else sum(map(_arity, formula[1:]))
+
+
+def _operations(formula: Formula | int) -> set[str]:
+    if isinstance(formula, int):
+        return set()
+    return {formula[0]}.union(*(_operations(part) for part in formula[1:]))
+
+
+def name_of(kind: Kind) -> str:
+    """Return what a kind of run is called.
+
+    >>> name_of(("mul", ("step", 0), 1)), name_of("sum"), name_of(("exp", 0))
+    ('mul(step,)', 'sum', 'exp')
+    """
+    if isinstance(kind, str):
+        return kind
+    parts = ["" if isinstance(part, int) else name_of(part) for part in kind[1:]]
+    return kind[0] + (f"({','.join(parts)})" if any(parts) else "")
 
 
 def called_back(w: Writer) -> None:
@@ -349,6 +386,9 @@ def _affine(w: Writer, operand: Callable[[str], str], begin: str) -> str:
 # ---- runs with weights ------------------------------------------------------------------------------------------
 
 
+_WIDTHS = (4 * LANES, 2 * LANES, LANES)  # numbers in the vectors that a block of a matrix product holds a result in
+
+
 def neurons(w: Writer) -> None:
     """Write the run of Σⱼ U[first + i·across + j·along] · slot(table[j]) + U[bias + i·each], for i up to count.
 
@@ -380,21 +420,19 @@ def neurons(w: Writer) -> None:
                 w.put(w.arithmetic("fadd", w.load(totals[q][r]), plus), "%slots", w.sum(to, str(LANES * r)))
 
     _in_blocks(
-        w,
-        "%count",
-        4,
-        1,
-        lambda i, n: _in_blocks(w, "%T", 4 * LANES, LANES, lambda lane, m: block(i, lane, n, m // LANES)),
+        w, "%count", (4, 1), lambda i, n: _in_blocks(w, "%T", _WIDTHS, lambda at, m: block(i, at, n, m // LANES))
     )
 
 
-def _in_blocks(w: Writer, count: str, large: int, small: int, body: Callable[[str, int], object]) -> None:
-    """Go through a range in large blocks and what remains of it in small ones."""
-    whole = w.product(w.let(f"udiv i64 {count}, {large}"), str(large))
-    with w.loop("0", whole, large) as i:
-        body(i, large)
-    with w.loop(whole, count, small) as i:
-        body(i, small)
+def _in_blocks(w: Writer, count: str, sizes: tuple[int, ...], body: Callable[[str, int], object]) -> None:
+    """Go through a range in blocks of the first size, what remains of it in blocks of the next, and so on."""
+    start = "0"
+    for size in sizes:
+        left = w.let(f"sub nsw i64 {count}, {start}")
+        stop = w.sum(start, w.product(w.let(f"udiv i64 {left}, {size}"), str(size)))
+        with w.loop(start, stop, size) as i:
+            body(i, size)
+        start = stop
 
 
 def panel(w: Writer) -> None:
@@ -466,7 +504,7 @@ def outer(w: Writer) -> None:
         w.do(f"call void @llvm.masked.store.v{LANES}f64.p0({VECTOR} {new}, ptr {at}, i32 8, <{LANES} x i1> {mask})")
 
     _in_blocks(
-        w, "%count", 4, 1, lambda i, n: _in_blocks(w, stride, 4 * LANES, LANES, lambda j, m: block(i, j, n, m // LANES))
+        w, "%count", (4, 1), lambda i, n: _in_blocks(w, stride, _WIDTHS, lambda at, m: block(i, at, n, m // LANES))
     )
 
 
@@ -498,7 +536,7 @@ def _summed(w: Writer, entries: int) -> None:
             old_sum = w.let(f"load double, ptr {to}")
             w.do(f"store double {w.let(f'fadd double {old_sum}, {sum_of_lanes}')}, ptr {to}")
 
-    _in_blocks(w, "%count", 4, 1, block)
+    _in_blocks(w, "%count", (4, 1), block)
 
 
 _MANY: dict[str, Callable[[Writer], None]] = {
@@ -622,7 +660,7 @@ def _switch(w: Writer, kind: str, kinds: list[str], arguments: str) -> None:
     cases = " ".join(f"i64 {k}, label %{label}.{k}" for k in range(len(kinds)))
     w.lines.append(f"  switch i64 {kind}, label %{label}.end [ {cases} ]")
     for k, name in enumerate(kinds):
-        w.lines += [f"{label}.{k}:", f"  call void @run.{name}{arguments}", f"  br label %{label}.end"]
+        w.lines += [f"{label}.{k}:", f'  call void @"run.{name}"{arguments}', f"  br label %{label}.end"]
     w.lines.append(f"{label}.end:")
 
 
@@ -739,19 +777,17 @@ def _train() -> str:
     return f"define i64 @train(ptr %plan) #1 {{\nentry:\n{body}\n  ret i64 {value}\n}}\n"
 
 
-def ir(kinds: Iterable[tuple[str, int]], training: bool = False) -> str:
-    """Return the module for some kinds of run: their names, and how many operands those have that go slot by slot.
+def ir(kinds: Iterable[Kind], training: bool = False) -> str:
+    """Return the module for some kinds of run: the function `tiles`, and for training also `train`.
 
-    It has the function `tiles`, and for training also `train`.
-
-    >>> "define void @tiles" in ir([("mul", 2), ("sum", 0)])
+    >>> "define void @tiles" in ir([("mul", 0, 1), "sum"])
     True
     """
     kinds = list(kinds)
-    rows = {name for name, _ in kinds if name not in _MANY} | {n for name, _ in kinds for n in _NEEDS.get(name, ())}
-    names = [name for name, _ in kinds]
+    names = [name_of(kind) for kind in kinds]
+    rows = set().union(*(_NEEDS.get(kind, ()) if isinstance(kind, str) else _operations(kind) for kind in kinds))
+    runs = [_run(kind, _MANY[kind]) if isinstance(kind, str) else elementwise(kind) for kind in kinds]
     trained = [_runs(names), _updated(), _train(), "declare double @llvm.fabs.f64(double)"] if training else []
-    runs = [_run(name, _MANY[name]) if name in _MANY else elementwise(name, arity) for name, arity in kinds]
     return "\n".join([
         definitions(sorted(rows), LANES),
         f"declare double @llvm.vector.reduce.fadd.v{LANES}f64(double, {VECTOR})",

@@ -15,13 +15,15 @@ from typing import Any, NamedTuple
 
 from .. import ops
 from ..op import Op
-from .kernels import RUN
+from .kernels import RUN, Kind
 from .primitives import log_of_sum, shifted_exp
 from .program import Apply, Constant, Input, Program, operands_of
 from .vector_math import available
 
 __all__ = ["Schedule", "scheduled"]
 
+_MOST_FUSED = 300  # groups; fusing makes code of its own for each formula, which must not grow with the program
+_WIDEST = 12  # operands of a fused run
 _FEWEST_WEIGHTS = 4  # in a row of a matrix, below which single products are as quick
 
 
@@ -30,7 +32,7 @@ class Schedule:
     """Runs, and what they refer to.
 
     Attributes:
-        kinds: The kinds of run, in the order of their numbers: the name, and how many operands (0 if it varies).
+        kinds: The kinds of run, in the order of their numbers.
         runs: RUN numbers for each.
         tables: What runs refer to: slots, mostly.
         slots: How many slots there are.
@@ -40,7 +42,7 @@ class Schedule:
         callbacks: The operations that Python must be asked for, by number.
     """
 
-    kinds: list[tuple[str, int]] = field(default_factory=list)
+    kinds: list[Kind] = field(default_factory=list)
     runs: array[int] = field(default_factory=lambda: array("q"))
     tables: array[int] = field(default_factory=lambda: array("i"))
     slots: int = 0
@@ -60,6 +62,20 @@ class _Neuron(NamedTuple):
     bias: int
 
 
+@dataclass
+class _Group:
+    """Results of one kind that are computed in one run: their places and, for each, the operands.
+
+    `number` tells Python which operation it is asked for.
+    """
+
+    depth: int
+    kind: Kind
+    number: int
+    places: list[int]
+    operands: list[list[int]]
+
+
 class _Product(NamedTuple):
     total: int
     x: int
@@ -67,7 +83,7 @@ class _Product(NamedTuple):
 
 
 def scheduled(
-    program: Program, width: int, weights: int | None = None, summed: int = 0, kinds: Iterable[tuple[str, int]] = ()
+    program: Program, width: int, weights: int | None = None, summed: int = 0, kinds: Iterable[Kind] = ()
 ) -> Schedule:
     """Arrange a program.
 
@@ -83,9 +99,7 @@ def scheduled(
 
 
 class _Scheduler:
-    def __init__(
-        self, program: Program, width: int, weights: int | None, summed: int, kinds: list[tuple[str, int]]
-    ) -> None:
+    def __init__(self, program: Program, width: int, weights: int | None, summed: int, kinds: list[Kind]) -> None:
         self.instructions = program.instructions
         self.rows_out = program.outputs[: len(program.outputs) - summed]
         self.sums_out = program.outputs[len(program.outputs) - summed :]
@@ -94,7 +108,7 @@ class _Scheduler:
         self.result = Schedule(kinds)
         self.places_in_u: dict[int, int] = {}
         self.slot: dict[int, int] = {}
-        self.kind_numbers = {name: number for number, (name, _) in enumerate(kinds)}
+        self.kind_numbers = {kind: number for number, kind in enumerate(kinds)}
 
     def run(self) -> Schedule:
         result = self.result
@@ -113,8 +127,9 @@ class _Scheduler:
         wanted += [place for product in products for place in (product.x, product.y)]
         needed = self._needed(wanted)
         neurons = self._neurons(needed)
-        self._assign_slots(needed, neurons, wanted)
-        self._write_runs()
+        groups = self._grouped(needed, neurons, wanted)
+        self._assign_slots(groups, wanted)
+        self._write_runs(groups, neurons)
         self._write_sums(products, singles)
         result.inputs = self._table(range(self.width))
         result.outputs = self._table([self.slot[y] for y in self.rows_out])
@@ -186,51 +201,92 @@ class _Scheduler:
                 found[place] = (tuple(xs), _Neuron(place, at[0], along, at_bias))  # type: ignore[arg-type]
         return found
 
-    # ---- slots
+    # ---- groups
 
-    def _assign_slots(self, needed: list[int], neurons: dict[int, Any], wanted: list[int]) -> None:
-        """Group what is needed by level and kind, and give each group slots next to each other."""
+    def _grouped(self, needed: list[int], neurons: dict[int, Any], wanted: list[int]) -> list[_Group]:
+        """Group what is needed by level and kind."""
         level: dict[int, int] = {}
-        groups: dict[Any, list[int]] = {}
-        filled: dict[int, None] = dict.fromkeys(place for place in wanted if place in self.places_in_u)
+        groups: dict[Any, _Group] = {}
         known = available()
         for place in needed:
             op, _ = self.instructions[place]  # type: ignore[misc]
             flat = operands_of(self.instructions[place])
-            depth = 1 + max([level.get(x, 0) for x in flat])
-            level[place] = depth
+            depth = level[place] = 1 + max([level.get(x, 0) for x in flat])
             if place in neurons:
-                key: Any = (depth, "neurons", neurons[place][0], neurons[place][1].along)
+                xs, neuron = neurons[place]
+                key: Any = (depth, "neurons", xs, neuron.along)
+                kind: Kind = "neurons"
             else:
-                filled.update(dict.fromkeys(x for x in flat if x in self.places_in_u))
-                key = (depth, *self._kind(op, known), len(flat))
-            groups.setdefault(key, []).append(place)
-        result = self.result
-        free = self.varying
-        for place in filled:
-            self.slot[place] = free
-            free += 1
-        result.fills = self._table([x for place in filled for x in (self.slot[place], self.places_in_u[place])])
-        result.fill_count = len(filled)
-        self.groups = []
-        for key in sorted(groups, key=lambda key: (key[0], key[1], groups[key][0])):
-            parts = [groups[key]]
-            if key[1] == "neurons":
-                parts = _evenly_spaced([neurons[place][1] for place in groups[key]])
-            for part in parts:
-                for place in part:
-                    self.slot[place] = free
-                    free += 1
-                self.groups.append((key, part, neurons))
-        result.slots = free
+                kind, number = self._kind(op, len(flat), known)
+                key = (depth, op, number, len(flat))
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = _Group(depth, kind, -1 if kind == "neurons" else number, [], [])
+            group.places.append(place)
+            group.operands.append(flat)
+        found = []
+        for group in groups.values():
+            if group.kind != "neurons":
+                found.append(group)
+                continue
+            for part in _evenly_spaced([neurons[place][1] for place in group.places]):
+                found.append(_Group(group.depth, "neurons", -1, part, []))
+        found.sort(key=lambda group: (group.depth, group.places[0]))
+        return self._fused(found, wanted) if len(found) <= _MOST_FUSED else found
 
-    def _kind(self, op: Op, known: frozenset[str]) -> tuple[str, int]:
+    def _kind(self, op: Op, arity: int, known: frozenset[str]) -> tuple[Kind, int]:
         """Return the kind of run an operation takes, and the number by which Python is to be asked for it, or -1."""
-        if _MANY.get(op.name) is op or op is shifted_exp or (op.name in known and ops.TABLE.get(op.name) is op):
+        if _MANY.get(op.name) is op:
             return op.name, -1
+        if op is shifted_exp or (op.name in known and ops.TABLE.get(op.name) is op):
+            return (op.name, *range(arity)), -1
         if op not in self.result.callbacks:
             self.result.callbacks.append(op)
         return "callback", self.result.callbacks.index(op)
+
+    def _fused(self, groups: list[_Group], wanted: list[int]) -> list[_Group]:
+        """Let a run compute what only it needs, slot by slot, without storing it: its kind becomes a longer formula."""
+        uses: dict[int, int] = dict.fromkeys(wanted, 2)
+        for place in {place for group in groups for place in group.places}:
+            for x in operands_of(self.instructions[place]):
+                uses[x] = uses.get(x, 0) + 1
+        maker = {place: group for group in groups for place in group.places if type(group.kind) is tuple}
+        gone: set[int] = set()
+        for group in groups:
+            while type(group.kind) is tuple and self._absorb(group, maker, uses, gone):
+                pass
+        return [group for group in groups if id(group) not in gone]
+
+    def _absorb(self, group: _Group, maker: dict[int, _Group], uses: dict[int, int], gone: set[int]) -> bool:
+        """Let a group compute one of its operands itself, if another group computes just that for it."""
+        for k in range(len(group.operands[0])):
+            column = [operands[k] for operands in group.operands]
+            inner = maker.get(column[0])
+            if inner is None or id(inner) in gone or len(inner.places) != len(column) or inner.places[0] != column[0]:
+                continue
+            width = len(inner.operands[0])
+            if inner.places != column or any(uses[x] != 1 for x in column) or len(group.operands[0]) + width > _WIDEST:
+                continue
+            group.kind = _substituted(group.kind, k, inner.kind, width)
+            group.operands = [
+                [*outer[:k], *given, *outer[k + 1 :]]
+                for outer, given in zip(group.operands, inner.operands, strict=True)
+            ]
+            gone.add(id(inner))
+            return True
+        return False
+
+    def _assign_slots(self, groups: list[_Group], wanted: list[int]) -> None:
+        """Give each group slots next to each other, and slots to what is the same for all rows where it is needed."""
+        read = [x for group in groups for operands in group.operands for x in operands]
+        filled = dict.fromkeys(place for place in (*wanted, *read) if place in self.places_in_u)
+        free = self.varying
+        for place in (*filled, *(place for group in groups for place in group.places)):
+            self.slot[place] = free
+            free += 1
+        self.result.slots = free
+        self.result.fills = self._table([x for place in filled for x in (self.slot[place], self.places_in_u[place])])
+        self.result.fill_count = len(filled)
 
     # ---- runs
 
@@ -239,39 +295,25 @@ class _Scheduler:
         self.result.tables.extend(entries)
         return start
 
-    def _add(self, kind: str, arity: int, *numbers: int) -> None:
+    def _add(self, kind: Kind, *numbers: int) -> None:
         number = self.kind_numbers.setdefault(kind, len(self.kind_numbers))
         if number == len(self.result.kinds):
-            self.result.kinds.append((kind, arity))
+            self.result.kinds.append(kind)
         self.result.runs.extend((number, *numbers, *[0] * (RUN - 1 - len(numbers))))
 
-    def _write_runs(self) -> None:
+    def _write_runs(self, groups: list[_Group], neurons: dict[int, Any]) -> None:
         slot = self.slot
-        for key, places, neurons in self.groups:
-            kind = key[1]
-            if kind == "neurons":
-                xs, first = neurons[places[0]]
-                second = neurons[places[1]][1] if len(places) > 1 else first
-                table = self._table([slot[x] for x in xs])
-                across, each = second.first - first.first, second.bias - first.bias
-                self._add(
-                    kind,
-                    0,
-                    len(places),
-                    len(xs),
-                    table,
-                    slot[places[0]],
-                    first.first,
-                    across,
-                    first.along,
-                    first.bias,
-                    each,
-                )
+        for group in groups:
+            places = group.places
+            if group.kind != "neurons":
+                table = self._table([slot[x] for operands in group.operands for x in operands])
+                self._add(group.kind, len(places), len(group.operands[0]), table, slot[places[0]], group.number)
                 continue
-            number, flat = key[2], [slot[x] for place in places for x in operands_of(self.instructions[place])]
-            table = self._table(flat)
-            arity = 0 if kind in _MANY else key[3]
-            self._add(kind, arity, len(places), key[3], table, slot[places[0]], number)
+            xs, first = neurons[places[0]]
+            _, second = neurons[places[-1] if len(places) < 2 else places[1]]
+            steps = (second.first - first.first, first.along, first.bias, second.bias - first.bias)
+            table = self._table([slot[x] for x in xs])
+            self._add("neurons", len(places), len(xs), table, slot[places[0]], first.first, *steps)
 
     # ---- sums over rows
 
@@ -287,21 +329,38 @@ class _Scheduler:
         for xs, members in rows.items():
             stride = -(-len(xs) // 8) * 8
             panel, self.result.panel = self.result.panel, self.result.panel + stride
-            self._add("panel", 0, len(xs), 0, self._table([slot[x] for x in xs]), 0, panel, stride)
+            self._add("panel", len(xs), 0, self._table([slot[x] for x in xs]), 0, panel, stride)
             for part in _evenly_spaced([_Neuron(k, first, 0, 0) for k, (first, _) in enumerate(members)]):
                 firsts = [members[k][0] for k in part[:2]]
                 table = self._table([slot[members[k][1]] for k in part])
                 across = firsts[-1] - firsts[0]
-                self._add("outer", 0, len(part), len(xs), table, 0, firsts[0], across, panel, stride)
+                self._add("outer", len(part), len(xs), table, 0, firsts[0], across, panel, stride)
         if alone:
             table = self._table([x for p in alone for x in (p.total, slot[p.x], slot[p.y])])
-            self._add("summed_products", 0, len(alone), 0, table)
+            self._add("summed_products", len(alone), 0, table)
         if singles:
             table = self._table([x for total, place in singles for x in (total, slot[place])])
-            self._add("summed", 0, len(singles), 0, table)
+            self._add("summed", len(singles), 0, table)
 
 
 _MANY = {op.name: op for op in (ops.sum, ops.mean, ops.prod, ops.maxout, ops.dot, ops.affine, log_of_sum)}
+
+
+def _substituted(formula: Any, k: int, inner: Any, width: int) -> Any:
+    """Put a formula of `width` operands in the place of operand k.
+
+    >>> _substituted(("mul", 0, 1), 0, ("step", 0), 1), _substituted(("neg", 0), 0, ("mul", 0, 1), 2)
+    (('mul', ('step', 0), 1), ('neg', ('mul', 0, 1)))
+    """
+    if isinstance(formula, int):
+        return _shifted(inner, k) if formula == k else formula + (width - 1) * (formula > k)
+    return (formula[0], *(_substituted(part, k, inner, width) for part in formula[1:]))
+
+
+def _shifted(formula: Any, by: int) -> Any:
+    if isinstance(formula, int):
+        return formula + by
+    return (formula[0], *(_shifted(part, by) for part in formula[1:]))
 
 
 def _step(numbers: Sequence[int]) -> int | None:
