@@ -1,0 +1,1 @@
+"""Compile a recorded graph to machine code."""
