@@ -691,50 +691,65 @@ def power(x: Term, y: Term) -> Term:
     return after(list(shortcuts))
 
 
-class Radius(NamedTuple):
-    """Hold √(x² + y²) times the powers of two up ≥ 1 and down ≤ 1, which keep the squares in range."""
+class Legs(NamedTuple):
+    """Hold the larger and the smaller of |x| and |y|, times powers of two up ≥ 1 and down ≤ 1.
 
-    scaled: Term
+    Those keep squares in range, from 2⁻⁹⁴⁸ to 2⁸⁴⁸; an infinite leg stays infinite.
+    """
+
+    a: Term
+    b: Term
     up: Term
     down: Term
-    per_factor: Term
 
 
-def radius_of(x: Term, y: Term) -> Radius:
-    """Return √(x² + y²), its rounding error corrected (Borges, An Improved Algorithm for hypot, 2019)."""
-    swap = magnitude(x) > magnitude(y)
-    a, b = select(swap, magnitude(x), magnitude(y)), select(swap, magnitude(y), magnitude(x))
-    large, small = a > 2.0**500, a < 2.0**-500
-    up, down = select(small, 2.0**600, 1.0), select(large, 2.0**-600, 1.0)
-    per_factor = select(large, 2.0**600, select(small, 2.0**-600, 1.0))
-    a, b = a * up * down, b * up * down
+def legs(x: Term, y: Term) -> Legs:
+    """Return |x| and |y| in order and in range."""
+    x, y = magnitude(x), magnitude(y)
+    swap = x > y
+    a, b = select(swap, x, y), select(swap, y, x)
+    up, down = select(a < 2.0**-500, 2.0**600, 1.0), select(a > 2.0**500, 2.0**-600, 1.0)
+    return Legs(a * up * down, b * up * down, up, down)
+
+
+def radius(a: Term, b: Term) -> Term:
+    """Return √(a² + b²), for a ≥ b, its error corrected (Borges, An Improved Algorithm for hypot, 2019)."""
     h = root(fma(a, a, b * b))
     h_square, a_square = h * h, a * a
     excess = fma(-b, b, h_square - a_square) + fma(h, h, -h_square) - fma(a, a, -a_square)
-    return Radius(select(h > 0.0, h - excess / (h + h), h), up, down, per_factor)
+    return select(h > 0.0, h - excess / (h + h), h)
+
+
+def infinite(x: Term) -> Term:
+    """Return where x is inf or -inf."""
+    return magnitude(x).equals(inf)
 
 
 def hypot(x: Term, y: Term) -> Term:
     """Return √(x² + y²); inf if either is, even beside a nan."""
-    scaled, _, _, per_factor = radius_of(x, y)
-    return select(magnitude(x).equals(inf) | magnitude(y).equals(inf), inf, scaled * per_factor)
+    a, b, up, down = legs(x, y)
+    return select(infinite(x) | infinite(y), inf, radius(a, b) * inverse_of_scale(up) * inverse_of_scale(down))
 
 
 def direction(x: Term, y: Term) -> Term:
-    """Return x / √(x² + y²); infinite operands count as ±1 beside 0."""
-    far_x, far_y = magnitude(x).equals(inf), magnitude(y).equals(inf)
-    far, unordered = far_x | far_y, x.is_nan() | y.is_nan()
-    u = select(far, select(far_x, copysign(1.0, x), 0.0), x)
-    v = select(far, select(far_y, copysign(1.0, y), 0.0), y)
-    scaled, up, down, _ = radius_of(u, v)
-    result = select(scaled.equals(0.0), 0.0, (u * up) / scaled * down)
-    return select(unordered, nan, result)
+    """Return x / √(x² + y²), 0 at the origin; infinite operands count as ±1 beside 0."""
+    far = infinite(x) | infinite(y)
+    u, v = (select(far, select(infinite(z), copysign(1.0, z), 0.0), z) for z in (x, y))
+    a, b, up, down = legs(u, v)
+    r = radius(a, b)
+    # Up before the division, down after it: so nothing underflows that comes back into range.
+    result = select(r.equals(0.0), 0.0, (u * up) / r * down)
+    return select(x.is_nan() | y.is_nan(), nan, result)
 
 
 def turn(x: Term, y: Term) -> Term:
-    """Return x / (x² + y²); 0 at the origin."""
-    radius = hypot(x, y)
-    return select(radius.equals(0.0), 0.0, direction(x, y) / radius)
+    """Return x / (x² + y²); 0 at the origin, and with the sign of x where that is infinite."""
+    a, b, up, down = legs(x, y)
+    square = fma(a, a, b * b)
+    result = select(square.equals(0.0), 0.0, (x * up) / square * up * down * down)
+    at_infinity = select(infinite(x), copysign(0.0, x), 0.0)
+    result = select(infinite(x) | infinite(y), at_infinity, result)
+    return select(x.is_nan() | y.is_nan(), nan, result)
 
 
 # ---- steps, choices, activations ------------------------------------------------------------------------
@@ -896,7 +911,7 @@ def definitions(names: Iterable[str], lanes: int) -> str:
     Raises:
         ValueError: a name is not available, or lanes is less than 1.
 
-    >>> print(definitions(["neg"], 4).splitlines()[-4])
+    >>> print(definitions(["neg"], 4).splitlines()[-5])
     define internal <4 x double> @al.neg(<4 x double> %x0) alwaysinline nounwind willreturn memory(none) {
     """
     wanted = sorted(set(names))
