@@ -291,3 +291,74 @@ def test_edges_are_those_of_the_row(compiled, name):
         if not same(computed, operands, name)
     ]
     assert not wrong, f"{len(wrong)}: {wrong[:12]}"
+
+
+# ---- other vectors, and the text -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 4])
+def test_every_number_of_lanes_gives_the_same_bits(compiled, lanes):
+    narrow = Compiled(sorted(vector_math.available()), lanes, opt=1)
+    rng = random.Random(lanes)
+    for name in sorted(vector_math.available() - {"power"}):  # whose exponent is the same on all lanes
+        points = rng.sample(edges(name), min(100, len(edges(name))))
+        columns = list(zip(*points, strict=True))
+        assert list(map(bits, narrow(name, *columns))) == list(map(bits, compiled(name, *columns))), name
+
+
+def test_lanes_do_not_touch_each_other(compiled):
+    near = [0.1 * k for k in range(1, 8)]
+    for name in ("sin", "cos", "tan"):
+        *mixed, far = compiled(name, [*near, 1e300])
+        assert (mixed, far) == (compiled(name, near), TABLE[name].value(1e300))
+
+
+@pytest.mark.parametrize("c", [2.0, 3.0, 1.0, -1.0, -2.0, 0.5])
+def test_shortcuts_of_power(compiled, c):
+    points = spread(-1074, 1023, 2000, random.Random(3)) + signed(EDGES)
+    for x, y in zip(points, compiled("power", points, [c] * len(points)), strict=True):
+        wanted = al.power.value(x, c)
+        assert bits(y) == bits(wanted) or abs(y - wanted) <= 2.0 * math.ulp(wanted), (x, y, wanted)
+
+
+def test_all_rows_but_the_gamma_family_are_available():
+    left_out = {"gamma", "lgamma", "digamma", "polygamma", "pow_partial"}
+    rows = {op.name for op in TABLE.values() if not op.many} - left_out
+    assert vector_math.available() == rows | {"shifted_exp"}
+
+
+def test_definitions_take_the_operands_of_the_row():
+    for name, (arity, _) in vector_math.FORMULAS.items():
+        assert arity == arity_of(name), name
+
+
+def test_text_depends_on_the_set_of_names_only():
+    text = vector_math.definitions(["tanh", "erfc", "exp"], 4)
+    assert text == vector_math.definitions(iter(["exp", "tanh", "erfc", "exp"]), 4)
+    headers = [line for line in text.splitlines() if line.startswith(("declare", "define"))]
+    assert len(headers) == len(set(headers)) == len(vector_math.INTRINSICS) + 1 + 1 + 3
+
+
+def test_intrinsics_are_declared_even_for_no_names():
+    text = vector_math.definitions([], 2)
+    assert all(f"declare <2 x double> @llvm.{name}.v2f64(" in text for name in vector_math.INTRINSICS)
+    assert "define" not in text
+
+
+def test_nothing_is_assumed_away():
+    words = set(vector_math.definitions(vector_math.available(), 8).split())
+    assert not words & {"fast", "nnan", "ninf", "nsz", "arcp", "afn", "contract", "reassoc"}
+
+
+def test_wrong_requests_are_refused():
+    with pytest.raises(ValueError, match="gamma"):
+        vector_math.definitions(["exp", "gamma"], 8)
+    with pytest.raises(ValueError, match="lane"):
+        vector_math.definitions(["exp"], 0)
+
+
+def test_the_measure_sees_one_unit():
+    x = 1.0
+    assert ulps(math.nextafter(x, 2.0), mpmath.mpf(x)) == 1.0
+    assert ulps(inf, mpmath.mpf(HUGE)) == inf
+    assert not same(0.0, (0.0,), "neg")

@@ -639,11 +639,12 @@ def turned(x: Term, quadrant: Term) -> Term:
 
 
 def with_far(name: str, near: Callable[[Term], Term]) -> Formula:
-    """Return the formula that leaves to the C library what cannot be reduced, on all lanes if there is any."""
+    """Return the formula that leaves to the C library what `near` cannot reduce; rare, and so branched around."""
 
     def formula(x: Term) -> Term:
-        size = magnitude(x)
-        return x.body.branch(size <= REDUCIBLE, lambda: near(x), lambda: x.body.call_libm(name, x))
+        result, reducible = near(x), magnitude(x) <= REDUCIBLE
+        rest = lambda: select(reducible, result, x.body.call_libm(name, x))  # noqa: E731
+        return x.body.branch(reducible, lambda: result, rest)
 
     formula.__doc__ = f"Return {name} x."
     return formula
@@ -672,7 +673,7 @@ def near_tan(x: Term) -> Term:
 
 
 def power(x: Term, y: Term) -> Term:
-    """Return xʸ; the usual constant exponents are products, the rest is the C library's."""
+    """Return xʸ for a constant y, the same on all lanes: a product where it is usual, else the C library's."""
     shortcuts: dict[float, Callable[[], Term]] = {
         2.0: lambda: x * x,
         1.0: lambda: x,
@@ -829,7 +830,7 @@ FORMULAS: dict[str, tuple[int, Formula]] = {
     "pos": (1, lambda x: x),
     "abs": (1, magnitude),
     "power": (2, power),
-    "pow": (2, power),
+    "pow": (2, libm("pow")),
     "square": (1, lambda x: x * x),
     "reciprocal": (1, lambda x: 1.0 / x),
     "exp": (1, exp),
@@ -937,7 +938,7 @@ def _function(name: str, lanes: int, libm_names: set[str]) -> str:
     body = Body(lanes)
     result = formula(*(Term(body, "double", f"%x{i}") for i in range(arity)))
     libm_names |= body.libm
-    inline = "alwaysinline " if len(body.lines) <= 12 or name in ("pow", "power") else ""
+    inline = "alwaysinline " if len(body.lines) <= 12 or name == "power" else ""
     return _define(f"al.{name}", arity, lanes, inline + _PURE, [*body.lines, f"  ret {result.typed}"])
 
 
