@@ -26,8 +26,8 @@ from .. import ieee
 __all__ = ["INTRINSICS", "LIBM", "available", "definitions"]
 
 LIBM: dict[str, int] = {
-    "acos": 1, "acosh": 1, "asin": 1, "asinh": 1, "atan": 1, "atan2": 2, "atanh": 1, "cbrt": 1, "cos": 1, "erf": 1,
-    "erfc": 1, "pow": 2, "sin": 1, "tan": 1,
+    "acos": 1, "acosh": 1, "asin": 1, "asinh": 1, "atan": 1, "atan2": 2, "atanh": 1, "cbrt": 1, "cos": 1, "pow": 2,
+    "sin": 1, "tan": 1,
 }  # fmt: skip
 """The C library's functions that a definition may call, and how many doubles each takes."""
 
@@ -275,6 +275,7 @@ TINY = 2.0**-1022  # the smallest normal number
 LN2, LN2_REST = 0.6931471805599453, 2.3190468138462996e-17
 PER_LN2 = 1.4426950408889634
 LN2_HIGH, LN2_LOW = float.fromhex("0x1.62e42fee00000p-1"), float.fromhex("0x1.a39ef35793c76p-33")
+ROOT_HALF, ROOT_HALF_REST = 0.7071067811865476, -4.833646656726457e-17
 PI_HALF = (
     float.fromhex("0x1.921fb54442d18p+0"),
     float.fromhex("0x1.1a62633145c07p-54"),
@@ -284,6 +285,7 @@ PI_HALF = (
 # Polynomials of least maximum error relative to the function they are part of, fitted by Remez' exchange algorithm:
 # (eʳ − 1 − r)/r² for |r| ≤ log(2)/2, error 2⁻⁵⁵ of eʳ − 1; the same of 2ʳ for |r| ≤ 1/2, error 2⁻⁵⁸ of 2ʳ;
 # (log((1+s)/(1−s)) − 2s)/s³ in s², to s² = 0.0295 and 2⁻⁵⁸, and to s² = 0.04 and 2⁻⁶¹;
+# erf(x)/x in x² for |x| ≤ 3/4, 2⁻⁶⁰; eˣ²·erfc(x)·(1 + 2x) in (x − 15/4)/(x + 15/4) for x ≥ 0, 2⁻⁵⁹;
 # (sin r − r)/r³ and (cos r − 1 + r²/2)/r⁴ in r² for |r| ≤ π/4, 2⁻⁵⁸; likewise sinh, cosh for |r| ≤ log(2)/2, 2⁻⁵⁷.
 EXP = (
     0.5000000000000006, 0.16666666666666588, 0.041666666666576105, 0.008333333333389955, 0.0013888888931795373,
@@ -313,6 +315,19 @@ COS = (
 )  # fmt: skip
 SINH = (
     0.16666666666666677, 0.00833333333332153, 0.0001984126988640378, 2.7557243909029946e-06, 2.5109148282027356e-08,
+)  # fmt: skip
+ERF, ERF_REST = (
+    1.1283791670955126, -0.37612638903183715, 0.11283791670952477, -0.02686617064440146, 0.005223977615109688,
+    -0.0008548326168202355, 0.00012055288739223312, -1.4924175635334936e-05, 1.6430372297811078e-06,
+    -1.5937460324900757e-07, 1.1463237866305892e-08,
+), 1.533545961316588e-17  # fmt: skip
+ERFC = (
+    1.2375126308378275, -0.140240598585547, 0.003585415485462958, 0.08227673849014837, -0.10880393014166134,
+    0.09230432116030811, -0.05869339859167182, 0.02836227741932269, -0.009746579533674315, 0.00175562585755236,
+    0.0002937134951027252, -0.00029015415862202604, 5.1649842557888564e-05, 2.238474206969033e-05,
+    -1.1446213520477046e-05, -9.753789936180172e-07, 1.7552404065313744e-06, -5.32282926331018e-08,
+    -2.622990533199477e-07, 1.7986897947591386e-08, 4.023057525518761e-08, 1.3515154925616083e-10,
+    -4.821035020327452e-09, -9.086787941668873e-10,
 )  # fmt: skip
 COSH = (0.04166666666660238, 0.0013888888927453586, 2.4801507838581014e-05, 2.7625528173805575e-07)
 
@@ -404,25 +419,23 @@ def quotient(x: Term, x_low: Term, y: Term, y_low: Term) -> Term:
 FAR = -800.0  # there eˣ and x·eˣ are 0
 
 
-class Logistic(NamedTuple):
-    """Hold σ(−|x|) as tail·scale·other_scale: the product may be subnormal, which must not happen too early."""
+class Tail(NamedTuple):
+    """Hold a small result as tail·scale·other_scale: the product may be subnormal, which must not happen too early."""
 
     tail: Term
     scale: Term
     other_scale: Term
 
 
-def logistic(y: Term) -> Logistic:
+def logistic(y: Term) -> Tail:
     """Return σ(−y), for y ≥ 0: e⁻ʸ / (1 + e⁻ʸ)."""
     high, low, scale, other = reduced(at_least(-y, FAR))
-    m, m_low = growth(high, low)
-    top = 1.0 + m
-    top_low = ((1.0 - top) + m) + m_low
+    top, top_low = one_more(*growth(high, low))
     p = scale * other
     e = p * top
     bottom = 1.0 + e
     bottom_low = fma(p, top_low, (1.0 - bottom) + e)
-    return Logistic(quotient(top, top_low, bottom, bottom_low), scale, other)
+    return Tail(quotient(top, top_low, bottom, bottom_low), scale, other)
 
 
 def sigmoid(x: Term) -> Term:
@@ -445,6 +458,12 @@ def sech2(x: Term) -> Term:
     y = magnitude(x)
     tail, scale, other = logistic(y + y)
     return (4.0 * tail) * (1.0 - tail * scale * other) * scale * other
+
+
+def one_more(m: Term, m_low: Term) -> tuple[Term, Term]:
+    """Return 1 + m + m_low as a sum of two, for |m| ≤ 1."""
+    total = 1.0 + m
+    return total, ((1.0 - total) + m) + m_low
 
 
 def gaussian(x: Term, c: Term) -> Term:
@@ -495,6 +514,67 @@ def cosh(x: Term) -> Term:
     """Return cosh x, by the addition theorem."""
     sinh_n, cosh_n, s, c, scale, other = hyperbolic(magnitude(x))
     return (cosh_n + fma(sinh_n, s, cosh_n * c)) * scale * other
+
+
+# ---- the normal distribution ----------------------------------------------------------------------------
+
+
+def erf_near_0(x: Term) -> Term:
+    """Return erf x for |x| ≤ 3/4."""
+    z = x * x
+    return fma(x, ERF[0], x * fma(z, polynomial(z, ERF[1:]), ERF_REST))
+
+
+def erfc_tail(t: Term, t_low: Term, a: Term, a_low: Term) -> Tail:
+    """Return e^(a + a_low)·e^(t²)·erfc(t), t the sum of two and ≥ 0.
+
+    The form of the second factor is that of Shepherd & Laframboise, Chebyshev Approximation of (1 + 2x)exp(x²)erfc x
+    in 0 ≤ x < ∞, 1981.
+    """
+    high, low, scale, other = reduced(a, a_low)
+    e, e_low = one_more(*growth(high, low))
+    u = (t - 3.75) / (t + 3.75)
+    rest = u * polynomial(u, ERFC[1:])
+    p = rest + ERFC[0]
+    p_low = (ERFC[0] - p) + rest
+    top = e * p
+    top_low = fma(e, p, -top) + fma(e, p_low, e_low * p)
+    twice = t + t
+    bottom = twice + 1.0
+    part = bottom - twice
+    bottom_low = fma(2.0, t_low, (twice - (bottom - part)) + (1.0 - part))
+    return Tail(quotient(top, top_low, bottom, bottom_low), scale, other)
+
+
+def erfc_beyond_0(x: Term) -> Term:
+    """Return erfc |x|."""
+    t = at_most(magnitude(x), 28.0)
+    a = -t * t
+    tail, scale, other = erfc_tail(t, _body(x).term(0.0), a, fma(-t, t, -a))
+    return tail * scale * other
+
+
+def erf(x: Term) -> Term:
+    """Return the error function."""
+    return select(magnitude(x) < 0.75, erf_near_0(x), copysign(1.0 - erfc_beyond_0(x), x))
+
+
+def erfc(x: Term) -> Term:
+    """Return 1 − erf x."""
+    complement = erfc_beyond_0(x)
+    far = select(x > 0.0, complement, 2.0 - complement)
+    return select(magnitude(x) < 0.47, 1.0 - erf_near_0(x), far)
+
+
+def gelu(x: Term) -> Term:
+    """Return x·Φ(x) = x·erfc(−x/√2)/2."""
+    y, half = at_most(magnitude(x), 40.0), 0.5 * at_least(x, -40.0)
+    t, a = y * ROOT_HALF, (-0.5 * y) * y
+    t_low, a_low = fma(y, ROOT_HALF_REST, fma(y, ROOT_HALF, -t)), fma(-0.5 * y, y, -a)
+    tail, scale, other = erfc_tail(t, t_low, a, a_low)
+    left, right = half * tail * scale * other, x * (1.0 - 0.5 * tail * scale * other)
+    near = half * (1.0 + erf_near_0(x * ROOT_HALF))
+    return select(y < 0.66, near, select(x > 0.0, right, left))
 
 
 # ---- logarithms -----------------------------------------------------------------------------------------
@@ -807,15 +887,6 @@ def softsign(x: Term) -> Term:
     return select(magnitude(x).equals(inf), copysign(1.0, x), x / (1.0 + magnitude(x)))
 
 
-def gelu(x: Term) -> Term:
-    """Return x·Φ(x), as `ieee` does: in the left tail, erfc(t)·exp(t²) and exp(−x²/2) separately."""
-    t = -x * math.sqrt(0.5)
-    complement = x.body.call_libm("erfc", t)
-    tail = 0.5 * (complement / gaussian(t, _body(x).term(1.0))) * gaussian(x, _body(x).term(0.5))
-    result = x * select((t > 1.0) & (t < 26.6), tail, 0.5 * complement)
-    return select(x.equals(-inf), -0.0, result)
-
-
 def not_zero(x: Term) -> Term:
     """Return where x is not zero; nan is not."""
     return x.equals(0.0) ^ -1
@@ -856,8 +927,8 @@ FORMULAS: dict[str, tuple[int, Formula]] = {
     "asinh": (1, libm("asinh")),
     "acosh": (1, libm("acosh")),
     "atanh": (1, libm("atanh")),
-    "erf": (1, libm("erf")),
-    "erfc": (1, libm("erfc")),
+    "erf": (1, erf),
+    "erfc": (1, erfc),
     "sign": (1, sign),
     "floor": (1, lambda x: x.body.intrinsic("floor", x)),
     "ceil": (1, lambda x: x.body.intrinsic("ceil", x)),
