@@ -312,6 +312,14 @@ def test_every_number_of_lanes_gives_the_same_bits(compiled, lanes):
         assert list(map(bits, narrow(name, *columns))) == list(map(bits, compiled(name, *columns))), name
 
 
+def test_a_processor_without_fused_instructions_gives_the_same_bits(compiled):
+    names = ["exp", "tanh", "log", "sigmoid", "erfc", "sin", "hypot", "floor"]
+    plain = Compiled(names, features="")
+    for name in names:
+        columns = list(zip(*edges(name), strict=True))
+        assert list(map(bits, plain(name, *columns))) == list(map(bits, compiled(name, *columns))), name
+
+
 def test_lanes_do_not_touch_each_other(compiled):
     near = [0.1 * k for k in range(1, 8)]
     for name in ("sin", "cos", "tan"):

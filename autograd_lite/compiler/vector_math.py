@@ -269,7 +269,7 @@ def polynomial(x: Term, coefficients: Sequence[float]) -> Term:
 # ---- constants ------------------------------------------------------------------------------------------
 
 SHIFT = 1.5 * 2.0**52  # adding it rounds to a whole number and leaves that in the lowest bits
-EXPONENT, FRACTION, SIGN = 0x7FF << 52, (1 << 52) - 1, -1 << 63
+FRACTION, SIGN = (1 << 52) - 1, -1 << 63
 TINY = 2.0**-1022  # the smallest normal number
 
 LN2, LN2_REST = 0.6931471805599453, 2.3190468138462996e-17
@@ -348,10 +348,14 @@ def reduced(x: Term, x_low: Term | None = None) -> Reduced:
     """Split x, at most 2000 in magnitude, into a multiple of log 2 and a rest of at most log(2)/2."""
     # Biases in the shifts make the lowest bits of `half` and of `whole - half` the exponent fields of the scales.
     whole, half = fma(x, PER_LN2, SHIFT + 2046.0), fma(x, PER_LN2 / 2.0, SHIFT + 1023.0)
-    n = whole - (SHIFT + 2046.0)
-    high = fma(n, -LN2_HIGH, x)  # exact
-    low = n * -LN2_LOW if x_low is None else fma(n, -LN2_LOW, x_low)
+    high, low = rest_of(x, x_low, whole - (SHIFT + 2046.0))
     return Reduced(high, low, (half.bits << 52).double, ((whole.bits - half.bits) << 52).double)
+
+
+def rest_of(x: Term, x_low: Term | None, n: Term) -> tuple[Term, Term]:
+    """Return x + x_low − n·log 2 as a sum of two."""
+    high = fma(n, -LN2_HIGH, x)  # exact
+    return high, n * -LN2_LOW if x_low is None else fma(n, -LN2_LOW, x_low)
 
 
 def inverse_of_scale(scale: Term) -> Term:
@@ -397,9 +401,10 @@ def expm1(x: Term) -> Term:
 def tanh(x: Term) -> Term:
     """Return (e²ˣ − 1) / (e²ˣ + 1)."""
     y = at_most(magnitude(x), 20.0)
-    high, low, scale, other = reduced(y + y)
-    p = scale * other
-    m, m_low = growth(high, low)
+    y = y + y
+    whole = fma(y, PER_LN2, SHIFT + 1023.0)
+    m, m_low = growth(*rest_of(y, None, whole - (SHIFT + 1023.0)))
+    p = (whole.bits << 52).double
     above = p + 1.0
     below = above - 2.0  # not p − 1: where both are rounded, it matters that they differ by 2
     shift = p * m_low
@@ -525,7 +530,7 @@ def erf_near_0(x: Term) -> Term:
     return fma(x, ERF[0], x * fma(z, polynomial(z, ERF[1:]), ERF_REST))
 
 
-def erfc_tail(t: Term, t_low: Term, a: Term, a_low: Term) -> Tail:
+def erfc_tail(t: Term, t_low: Operand, a: Term, a_low: Term) -> Tail:
     """Return e^(a + a_low)·e^(t²)·erfc(t), t the sum of two and ≥ 0.
 
     The form of the second factor is that of Shepherd & Laframboise, Chebyshev Approximation of (1 + 2x)exp(x²)erfc x
@@ -550,7 +555,7 @@ def erfc_beyond_0(x: Term) -> Term:
     """Return erfc |x|."""
     t = at_most(magnitude(x), 28.0)
     a = -t * t
-    tail, scale, other = erfc_tail(t, _body(x).term(0.0), a, fma(-t, t, -a))
+    tail, scale, other = erfc_tail(t, 0.0, a, fma(-t, t, -a))
     return tail * scale * other
 
 
