@@ -26,8 +26,8 @@ from .. import ieee
 __all__ = ["INTRINSICS", "LIBM", "available", "definitions"]
 
 LIBM: dict[str, int] = {
-    "acos": 1, "acosh": 1, "asin": 1, "asinh": 1, "atan": 1, "atan2": 2, "atanh": 1, "cbrt": 1, "cos": 1, "erf": 1,
-    "erfc": 1, "pow": 2, "sin": 1, "tan": 1,
+    "acos": 1, "acosh": 1, "asin": 1, "asinh": 1, "atan": 1, "atan2": 2, "atanh": 1, "cbrt": 1, "cos": 1, "pow": 2,
+    "sin": 1, "tan": 1,
 }  # fmt: skip
 """The C library's functions that a definition may call, and how many doubles each takes."""
 
@@ -269,11 +269,13 @@ def polynomial(x: Term, coefficients: Sequence[float]) -> Term:
 # ---- constants ------------------------------------------------------------------------------------------
 
 SHIFT = 1.5 * 2.0**52  # adding it rounds to a whole number and leaves that in the lowest bits
-EXPONENT, FRACTION, SIGN = 0x7FF << 52, (1 << 52) - 1, -1 << 63
+FRACTION, SIGN = (1 << 52) - 1, -1 << 63
 TINY = 2.0**-1022  # the smallest normal number
 
+LN2, LN2_REST = 0.6931471805599453, 2.3190468138462996e-17
 PER_LN2 = 1.4426950408889634
 LN2_HIGH, LN2_LOW = float.fromhex("0x1.62e42fee00000p-1"), float.fromhex("0x1.a39ef35793c76p-33")
+ROOT_HALF, ROOT_HALF_REST = 0.7071067811865476, -4.833646656726457e-17
 PI_HALF = (
     float.fromhex("0x1.921fb54442d18p+0"),
     float.fromhex("0x1.1a62633145c07p-54"),
@@ -283,6 +285,7 @@ PI_HALF = (
 # Polynomials of least maximum error relative to the function they are part of, fitted by Remez' exchange algorithm:
 # (eʳ − 1 − r)/r² for |r| ≤ log(2)/2, error 2⁻⁵⁵ of eʳ − 1; the same of 2ʳ for |r| ≤ 1/2, error 2⁻⁵⁸ of 2ʳ;
 # (log((1+s)/(1−s)) − 2s)/s³ in s², to s² = 0.0295 and 2⁻⁵⁸, and to s² = 0.04 and 2⁻⁶¹;
+# erf(x)/x in x² for |x| ≤ 3/4, 2⁻⁶⁰; eˣ²·erfc(x)·(1 + 2x) in (x − 15/4)/(x + 15/4) for x ≥ 0, 2⁻⁵⁹;
 # (sin r − r)/r³ and (cos r − 1 + r²/2)/r⁴ in r² for |r| ≤ π/4, 2⁻⁵⁸; likewise sinh, cosh for |r| ≤ log(2)/2, 2⁻⁵⁷.
 EXP = (
     0.5000000000000006, 0.16666666666666588, 0.041666666666576105, 0.008333333333389955, 0.0013888888931795373,
@@ -313,6 +316,19 @@ COS = (
 SINH = (
     0.16666666666666677, 0.00833333333332153, 0.0001984126988640378, 2.7557243909029946e-06, 2.5109148282027356e-08,
 )  # fmt: skip
+ERF, ERF_REST = (
+    1.1283791670955126, -0.37612638903183715, 0.11283791670952477, -0.02686617064440146, 0.005223977615109688,
+    -0.0008548326168202355, 0.00012055288739223312, -1.4924175635334936e-05, 1.6430372297811078e-06,
+    -1.5937460324900757e-07, 1.1463237866305892e-08,
+), 1.533545961316588e-17  # fmt: skip
+ERFC = (
+    1.2375126308378275, -0.140240598585547, 0.003585415485462958, 0.08227673849014837, -0.10880393014166134,
+    0.09230432116030811, -0.05869339859167182, 0.02836227741932269, -0.009746579533674315, 0.00175562585755236,
+    0.0002937134951027252, -0.00029015415862202604, 5.1649842557888564e-05, 2.238474206969033e-05,
+    -1.1446213520477046e-05, -9.753789936180172e-07, 1.7552404065313744e-06, -5.32282926331018e-08,
+    -2.622990533199477e-07, 1.7986897947591386e-08, 4.023057525518761e-08, 1.3515154925616083e-10,
+    -4.821035020327452e-09, -9.086787941668873e-10,
+)  # fmt: skip
 COSH = (0.04166666666660238, 0.0013888888927453586, 2.4801507838581014e-05, 2.7625528173805575e-07)
 
 
@@ -320,23 +336,26 @@ COSH = (0.04166666666660238, 0.0013888888927453586, 2.4801507838581014e-05, 2.76
 
 
 class Reduced(NamedTuple):
-    """Hold x = n·log 2 + r, and 2ⁿ as a product of two, because n is beyond the range of one at the ends."""
+    """Hold x = n·log 2 + high + low, and 2ⁿ as a product of two: at the ends one would overflow."""
 
-    r: Term
-    r_low: Term
+    high: Term
+    low: Term
     scale: Term
     other_scale: Term
 
 
 def reduced(x: Term, x_low: Term | None = None) -> Reduced:
-    """Split x, at most 2000 in magnitude, into a multiple of log 2 and a rest."""
+    """Split x, at most 2000 in magnitude, into a multiple of log 2 and a rest of at most log(2)/2."""
     # Biases in the shifts make the lowest bits of `half` and of `whole - half` the exponent fields of the scales.
     whole, half = fma(x, PER_LN2, SHIFT + 2046.0), fma(x, PER_LN2 / 2.0, SHIFT + 1023.0)
-    n = whole - (SHIFT + 2046.0)
+    high, low = rest_of(x, x_low, whole - (SHIFT + 2046.0))
+    return Reduced(high, low, (half.bits << 52).double, ((whole.bits - half.bits) << 52).double)
+
+
+def rest_of(x: Term, x_low: Term | None, n: Term) -> tuple[Term, Term]:
+    """Return x + x_low − n·log 2 as a sum of two."""
     high = fma(n, -LN2_HIGH, x)  # exact
-    low = fma(n, -LN2_LOW, x_low) if x_low else n * -LN2_LOW
-    r = high + low
-    return Reduced(r, (high - r) + low, (half.bits << 52).double, ((whole.bits - half.bits) << 52).double)
+    return high, n * -LN2_LOW if x_low is None else fma(n, -LN2_LOW, x_low)
 
 
 def inverse_of_scale(scale: Term) -> Term:
@@ -344,17 +363,18 @@ def inverse_of_scale(scale: Term) -> Term:
     return (_body(scale).term(2046 << 52, "i64") - scale.bits).double
 
 
-def growth(r: Term, r_low: Term) -> tuple[Term, Term]:
-    """Return eʳ − 1 as a sum of two, for |r| ≤ log(2)/2."""
-    rest = (r * r) * polynomial(r, EXP)
-    m = r + rest
-    return m, ((r - m) + rest) + r_low
+def growth(high: Term, low: Term) -> tuple[Term, Term]:
+    """Return e^(high + low) − 1 as a sum of two."""
+    r = high + low
+    rest = fma(r * r, polynomial(r, EXP), low)
+    m = high + rest
+    return m, (high - m) + rest
 
 
 def exp(x: Term, x_low: Term | None = None) -> Term:
     """Return e^(x + x_low)."""
-    r, _, scale, other = reduced(at_most(at_least(x, -746.0), 710.0), x_low)
-    m = fma(r * r, polynomial(r, EXP), r)
+    high, low, scale, other = reduced(at_most(at_least(x, -746.0), 710.0), x_low)
+    m, _ = growth(high, low)
     return fma(m, scale, scale) * other
 
 
@@ -363,18 +383,15 @@ def exp2(x: Term) -> Term:
     x = at_most(at_least(x, -1076.0), 1025.0)
     whole, half = x + (SHIFT + 2046.0), fma(x, 0.5, SHIFT + 1023.0)
     r = x - (whole - (SHIFT + 2046.0))
-    m = fma(r, ieee_ln2, fma(r * r, polynomial(r, EXP2), r * LN2_REST))
+    m = fma(r, LN2, fma(r * r, polynomial(r, EXP2), r * LN2_REST))
     scale = (half.bits << 52).double
     return fma(m, scale, scale) * ((whole.bits - half.bits) << 52).double
 
 
-ieee_ln2, LN2_REST = math.log(2.0), 2.3190468138462996e-17
-
-
 def expm1(x: Term) -> Term:
     """Return eˣ − 1."""
-    r, r_low, scale, other = reduced(at_most(at_least(x, -50.0), 711.0))
-    m, m_low = growth(r, r_low)
+    rest_high, rest_low, scale, other = reduced(at_most(at_least(x, -50.0), 711.0))
+    m, m_low = growth(rest_high, rest_low)
     base = scale - inverse_of_scale(other)
     high = fma(scale, m, base)
     low = fma(scale, m_low, fma(scale, m, base - high))
@@ -384,10 +401,13 @@ def expm1(x: Term) -> Term:
 def tanh(x: Term) -> Term:
     """Return (e²ˣ − 1) / (e²ˣ + 1)."""
     y = at_most(magnitude(x), 20.0)
-    r, r_low, scale, other = reduced(y + y)
-    p = scale * other
-    m, m_low = growth(r, r_low)
-    below, above, shift = p - 1.0, p + 1.0, p * m_low
+    y = y + y
+    whole = fma(y, PER_LN2, SHIFT + 1023.0)
+    m, m_low = growth(*rest_of(y, None, whole - (SHIFT + 1023.0)))
+    p = (whole.bits << 52).double
+    above = p + 1.0
+    below = above - 2.0  # not p − 1: where both are rounded, it matters that they differ by 2
+    shift = p * m_low
     top, bottom = fma(p, m, below), fma(p, m, above)
     top_low, bottom_low = fma(p, m, below - top) + shift, fma(p, m, above - bottom) + shift
     return copysign(quotient(top, top_low, bottom, bottom_low), x)
@@ -401,25 +421,26 @@ def quotient(x: Term, x_low: Term, y: Term, y_low: Term) -> Term:
     return fma(rest, per_y, q)
 
 
-class Logistic(NamedTuple):
-    """Hold σ(−|x|) as tail·scale·other_scale: the product may be subnormal, which must not happen too early."""
+FAR = -800.0  # there eˣ and x·eˣ are 0
+
+
+class Tail(NamedTuple):
+    """Hold a small result as tail·scale·other_scale: the product may be subnormal, which must not happen too early."""
 
     tail: Term
     scale: Term
     other_scale: Term
 
 
-def logistic(y: Term) -> Logistic:
+def logistic(y: Term) -> Tail:
     """Return σ(−y), for y ≥ 0: e⁻ʸ / (1 + e⁻ʸ)."""
-    r, r_low, scale, other = reduced(at_least(-y, -746.0))
-    m, m_low = growth(r, r_low)
-    top = 1.0 + m
-    top_low = ((1.0 - top) + m) + m_low
+    high, low, scale, other = reduced(at_least(-y, FAR))
+    top, top_low = one_more(*growth(high, low))
     p = scale * other
     e = p * top
     bottom = 1.0 + e
     bottom_low = fma(p, top_low, (1.0 - bottom) + e)
-    return Logistic(quotient(top, top_low, bottom, bottom_low), scale, other)
+    return Tail(quotient(top, top_low, bottom, bottom_low), scale, other)
 
 
 def sigmoid(x: Term) -> Term:
@@ -433,7 +454,7 @@ def silu(x: Term) -> Term:
     """Return x·σ(x)."""
     tail, scale, other = logistic(magnitude(x))
     # Where σ is subnormal, x·σ need not be: x joins the product before it is scaled.
-    left = select(x.equals(-inf), -0.0, x * tail * scale * other)
+    left = at_least(x, FAR) * tail * scale * other
     return select(x >= 0.0, x * (1.0 - tail * scale * other), left)
 
 
@@ -444,14 +465,18 @@ def sech2(x: Term) -> Term:
     return (4.0 * tail) * (1.0 - tail * scale * other) * scale * other
 
 
+def one_more(m: Term, m_low: Term) -> tuple[Term, Term]:
+    """Return 1 + m + m_low as a sum of two, for |m| ≤ 1."""
+    total = 1.0 + m
+    return total, ((1.0 - total) + m) + m_low
+
+
 def gaussian(x: Term, c: Term) -> Term:
     """Return exp(−c·x²), the exponent as a sum of two."""
     b = -c * x
     a = b * x
     low = fma(fma(-c, x, -b), x, fma(b, x, -a))
-    # Far out, where the products overflow, the low part means nothing. An infinite c gives nan as in `ieee`.
-    far = select(magnitude(x) < 1e3, magnitude(c) * 0.0, 0.0)
-    return exp(a, select(magnitude(a) < 1e4, low, far))
+    return exp(a, select(magnitude(a) < 1e4, low, 0.0))  # further out it may be inf − inf
 
 
 def shifted_exp(x: Term, m: Term) -> Term:
@@ -474,11 +499,12 @@ class Hyperbolic(NamedTuple):
 
 def hyperbolic(y: Term) -> Hyperbolic:
     """Return sinh and cosh of n·log 2, divided by 2ⁿ, and of r, for y ≥ 0."""
-    r, r_low, scale, other = reduced(at_most(y, 712.0))
+    high, low, scale, other = reduced(at_most(y, 712.0))
+    r = high + low
     p = inverse_of_scale(scale) * inverse_of_scale(other)
     d = (0.5 * p) * p
     z = r * r
-    s = r + fma(r * z, polynomial(z, SINH), r_low)
+    s = r + fma(r * z, polynomial(z, SINH), (high - r) + low)
     c = fma(z * z, polynomial(z, COSH), 0.5 * z)
     return Hyperbolic(0.5 - d, 0.5 + d, s, c, scale, other)
 
@@ -493,6 +519,67 @@ def cosh(x: Term) -> Term:
     """Return cosh x, by the addition theorem."""
     sinh_n, cosh_n, s, c, scale, other = hyperbolic(magnitude(x))
     return (cosh_n + fma(sinh_n, s, cosh_n * c)) * scale * other
+
+
+# ---- the normal distribution ----------------------------------------------------------------------------
+
+
+def erf_near_0(x: Term) -> Term:
+    """Return erf x for |x| ≤ 3/4."""
+    z = x * x
+    return fma(x, ERF[0], x * fma(z, polynomial(z, ERF[1:]), ERF_REST))
+
+
+def erfc_tail(t: Term, t_low: Operand, a: Term, a_low: Term) -> Tail:
+    """Return e^(a + a_low)·e^(t²)·erfc(t), t the sum of two and ≥ 0.
+
+    The form of the second factor is that of Shepherd & Laframboise, Chebyshev Approximation of (1 + 2x)exp(x²)erfc x
+    in 0 ≤ x < ∞, 1981.
+    """
+    high, low, scale, other = reduced(a, a_low)
+    e, e_low = one_more(*growth(high, low))
+    u = (t - 3.75) / (t + 3.75)
+    rest = u * polynomial(u, ERFC[1:])
+    p = rest + ERFC[0]
+    p_low = (ERFC[0] - p) + rest
+    top = e * p
+    top_low = fma(e, p, -top) + fma(e, p_low, e_low * p)
+    twice = t + t
+    bottom = twice + 1.0
+    part = bottom - twice
+    bottom_low = fma(2.0, t_low, (twice - (bottom - part)) + (1.0 - part))
+    return Tail(quotient(top, top_low, bottom, bottom_low), scale, other)
+
+
+def erfc_beyond_0(x: Term) -> Term:
+    """Return erfc |x|."""
+    t = at_most(magnitude(x), 28.0)
+    a = -t * t
+    tail, scale, other = erfc_tail(t, 0.0, a, fma(-t, t, -a))
+    return tail * scale * other
+
+
+def erf(x: Term) -> Term:
+    """Return the error function."""
+    return select(magnitude(x) < 0.75, erf_near_0(x), copysign(1.0 - erfc_beyond_0(x), x))
+
+
+def erfc(x: Term) -> Term:
+    """Return 1 − erf x."""
+    complement = erfc_beyond_0(x)
+    far = select(x > 0.0, complement, 2.0 - complement)
+    return select(magnitude(x) < 0.47, 1.0 - erf_near_0(x), far)
+
+
+def gelu(x: Term) -> Term:
+    """Return x·Φ(x) = x·erfc(−x/√2)/2."""
+    y, half = at_most(magnitude(x), 40.0), 0.5 * at_least(x, -40.0)
+    t, a = y * ROOT_HALF, (-0.5 * y) * y
+    t_low, a_low = fma(y, ROOT_HALF_REST, fma(y, ROOT_HALF, -t)), fma(-0.5 * y, y, -a)
+    tail, scale, other = erfc_tail(t, t_low, a, a_low)
+    left, right = half * tail * scale * other, x * (1.0 - 0.5 * tail * scale * other)
+    near = half * (1.0 + erf_near_0(x * ROOT_HALF))
+    return select(y < 0.66, near, select(x > 0.0, right, left))
 
 
 # ---- logarithms -----------------------------------------------------------------------------------------
@@ -516,7 +603,7 @@ def split(x: Term) -> tuple[Term, Term]:
     """Return k and f with x = 2ᵏ·(1 + f) for finite x > 0."""
     tiny = x < TINY
     bits = select(tiny, x * 2.0**54, x).bits + CENTRE
-    return exponent(bits, select(tiny, WHOLE + 54.0, WHOLE) if tiny else WHOLE), mantissa(bits) - 1.0
+    return exponent(bits, select(tiny, WHOLE + 54.0, WHOLE)), mantissa(bits) - 1.0
 
 
 def beyond_f(f: Term, coefficients: Sequence[float] = LOG) -> tuple[Term, Term]:
@@ -534,7 +621,7 @@ def log_of(k: Term, f: Term, low: Term | None = None, coefficients: Sequence[flo
     high = base + f
     high_low = (base - high) + f
     rest = fma(k, LN2_LOW, rest)
-    if low:
+    if low is not None:
         rest = rest + low
     return high + (high_low - (half_square - rest))
 
@@ -555,8 +642,8 @@ def log1p(x: Term) -> Term:
     u = 1.0 + x
     u_low = select(x < 1.0, x - (u - 1.0), 1.0 - (u - x))
     bits = u.bits + CENTRE
-    per_scale = ((_body(x).term(2046, "i64") - (bits >> 52)) << 52).double
-    f_low = u_low * per_scale
+    twice_per_scale = ((_body(x).term(2047, "i64") - (bits >> 52)) << 52).double  # 2¹⁻ᵏ; not 2⁻ᵏ, as k may be 1024
+    f_low = (u_low * twice_per_scale) * 0.5
     start = mantissa(bits) - 1.0
     f = start + f_low
     result = log_of(exponent(bits), f, (start - f) + f_low)
@@ -593,7 +680,7 @@ def softplus(x: Term) -> Term:
     """Return log(1 + eˣ) = log(1 + e^(−|x|)) + max(x, 0)."""
     e = exp(-magnitude(x))
     large = e >= 0.5  # then 1 + e = 2·(1 + f), and f is exact
-    f, k = select(large, 0.5 * e - 0.5, e), select(large, 1.0, _body(x).term(0.0))
+    f, k = select(large, 0.5 * e - 0.5, e), select(large, 1.0, 0.0)
     return log_of(k, f, coefficients=LOG_WIDE) + select(x > 0.0, x, 0.0)
 
 
@@ -615,8 +702,9 @@ def angle(x: Term) -> Angle:
     whole = fma(x, 2.0 / math.pi, SHIFT)
     n = whole - SHIFT
     high = fma(n, -PI_HALF[0], x)  # exact
-    r = fma(n, -PI_HALF[1], high)
-    r_low = fma(n, -PI_HALF[2], fma(n, -PI_HALF[1], high - r))
+    next_part = n * PI_HALF[1]
+    r = high - next_part
+    r_low = ((high - r) - next_part) - fma(n, PI_HALF[2], fma(n, PI_HALF[1], -next_part))
     z = r * r
     half = 0.5 * z
     top = 1.0 - half
@@ -636,11 +724,12 @@ def turned(x: Term, quadrant: Term) -> Term:
 
 
 def with_far(name: str, near: Callable[[Term], Term]) -> Formula:
-    """Return the formula that leaves to the C library what cannot be reduced, on all lanes if there is any."""
+    """Return the formula that leaves to the C library what `near` cannot reduce; rare, and so branched around."""
 
     def formula(x: Term) -> Term:
-        size = magnitude(x)
-        return x.body.branch(size <= REDUCIBLE, lambda: near(x), lambda: x.body.call_libm(name, x))
+        result, reducible = near(x), magnitude(x) <= REDUCIBLE
+        rest = lambda: select(reducible, result, x.body.call_libm(name, x))  # noqa: E731
+        return x.body.branch(reducible, lambda: result, rest)
 
     formula.__doc__ = f"Return {name} x."
     return formula
@@ -669,7 +758,7 @@ def near_tan(x: Term) -> Term:
 
 
 def power(x: Term, y: Term) -> Term:
-    """Return xʸ; the usual constant exponents are products, the rest is the C library's."""
+    """Return xʸ for a constant y, the same on all lanes: a product where it is usual, else the C library's."""
     shortcuts: dict[float, Callable[[], Term]] = {
         2.0: lambda: x * x,
         1.0: lambda: x,
@@ -688,50 +777,65 @@ def power(x: Term, y: Term) -> Term:
     return after(list(shortcuts))
 
 
-class Radius(NamedTuple):
-    """Hold x and y divided by a power of two, their distance from the origin, and that power."""
+class Legs(NamedTuple):
+    """Hold the larger and the smaller of |x| and |y|, times powers of two up ≥ 1 and down ≤ 1.
 
-    x: Term
-    radius: Term
-    scale: Term
+    Those keep squares in range, from 2⁻⁹⁴⁸ to 2⁸⁴⁸; an infinite leg stays infinite.
+    """
+
+    a: Term
+    b: Term
+    up: Term
+    down: Term
 
 
-def radius_of(x: Term, y: Term) -> Radius:
-    """Return √(x² + y²), its rounding error corrected (Borges, An Improved Algorithm for hypot, 2019)."""
-    swap = magnitude(x) > magnitude(y)
-    a, b = select(swap, magnitude(x), magnitude(y)), select(swap, magnitude(y), magnitude(x))
-    large, small = a > 2.0**500, a < 2.0**-500
-    one = _body(x).term(1.0)
-    factor = select(large, 2.0**-600, select(small, 2.0**600, one))
-    scale = select(large, 2.0**600, select(small, 2.0**-600, one))
-    a, b = a * factor, b * factor
+def legs(x: Term, y: Term) -> Legs:
+    """Return |x| and |y| in order and in range."""
+    x, y = magnitude(x), magnitude(y)
+    swap = x > y
+    a, b = select(swap, x, y), select(swap, y, x)
+    up, down = select(a < 2.0**-500, 2.0**600, 1.0), select(a > 2.0**500, 2.0**-600, 1.0)
+    return Legs(a * up * down, b * up * down, up, down)
+
+
+def radius(a: Term, b: Term) -> Term:
+    """Return √(a² + b²), for a ≥ b, its error corrected (Borges, An Improved Algorithm for hypot, 2019)."""
     h = root(fma(a, a, b * b))
     h_square, a_square = h * h, a * a
     excess = fma(-b, b, h_square - a_square) + fma(h, h, -h_square) - fma(a, a, -a_square)
-    return Radius(x * factor, select(h > 0.0, h - excess / (h + h), h), scale)
+    return select(h > 0.0, h - excess / (h + h), h)
+
+
+def infinite(x: Term) -> Term:
+    """Return where x is inf or -inf."""
+    return magnitude(x).equals(inf)
 
 
 def hypot(x: Term, y: Term) -> Term:
     """Return √(x² + y²); inf if either is, even beside a nan."""
-    _, radius, scale = radius_of(x, y)
-    return select(magnitude(x).equals(inf) | magnitude(y).equals(inf), inf, radius * scale)
+    a, b, up, down = legs(x, y)
+    return select(infinite(x) | infinite(y), inf, radius(a, b) * inverse_of_scale(up) * inverse_of_scale(down))
 
 
 def direction(x: Term, y: Term) -> Term:
-    """Return x / √(x² + y²); infinite operands count as ±1 beside 0."""
-    far_x, far_y = magnitude(x).equals(inf), magnitude(y).equals(inf)
-    far, unordered = far_x | far_y, x.is_nan() | y.is_nan()
-    u = select(far, select(far_x, copysign(1.0, x), 0.0), x)
-    v = select(far, select(far_y, copysign(1.0, y), 0.0), y)
-    scaled, radius, _ = radius_of(u, v)
-    result = select(radius.equals(0.0), 0.0, scaled / radius)
-    return select(unordered, nan, result)
+    """Return x / √(x² + y²), 0 at the origin; infinite operands count as ±1 beside 0."""
+    far = infinite(x) | infinite(y)
+    u, v = (select(far, select(infinite(z), copysign(1.0, z), 0.0), z) for z in (x, y))
+    a, b, up, down = legs(u, v)
+    r = radius(a, b)
+    # Up before the division, down after it: so nothing underflows that comes back into range.
+    result = select(r.equals(0.0), 0.0, (u * up) / r * down)
+    return select(x.is_nan() | y.is_nan(), nan, result)
 
 
 def turn(x: Term, y: Term) -> Term:
-    """Return x / (x² + y²); 0 at the origin."""
-    radius = hypot(x, y)
-    return select(radius.equals(0.0), 0.0, direction(x, y) / radius)
+    """Return x / (x² + y²); 0 at the origin, and with the sign of x where that is infinite."""
+    a, b, up, down = legs(x, y)
+    square = fma(a, a, b * b)
+    result = select(square.equals(0.0), 0.0, (x * up) / square * up * down * down)
+    at_infinity = select(infinite(x), copysign(0.0, x), 0.0)
+    result = select(infinite(x) | infinite(y), at_infinity, result)
+    return select(x.is_nan() | y.is_nan(), nan, result)
 
 
 # ---- steps, choices, activations ------------------------------------------------------------------------
@@ -749,7 +853,7 @@ def step(x: Term) -> Term:
 
 def greater(x: Term, y: Term) -> Term:
     """Return 1 where x > y, 0 where x < y, 1/2 at a tie."""
-    unequal = select(x > y, 1.0, select(x < y, 0.0, _body(x).term(nan)))
+    unequal = select(x > y, 1.0, select(x < y, 0.0, nan))
     return select(x.equals(y), 0.5, unequal)
 
 
@@ -788,15 +892,6 @@ def softsign(x: Term) -> Term:
     return select(magnitude(x).equals(inf), copysign(1.0, x), x / (1.0 + magnitude(x)))
 
 
-def gelu(x: Term) -> Term:
-    """Return x·Φ(x), as `ieee` does: in the left tail, erfc(t)·exp(t²) and exp(−x²/2) separately."""
-    t = -x * math.sqrt(0.5)
-    complement = x.body.call_libm("erfc", t)
-    tail = 0.5 * (complement / gaussian(t, _body(x).term(1.0))) * gaussian(x, _body(x).term(0.5))
-    result = x * select((t > 1.0) & (t < 26.6), tail, 0.5 * complement)
-    return select(x.equals(-inf), -0.0, result)
-
-
 def not_zero(x: Term) -> Term:
     """Return where x is not zero; nan is not."""
     return x.equals(0.0) ^ -1
@@ -811,7 +906,7 @@ FORMULAS: dict[str, tuple[int, Formula]] = {
     "pos": (1, lambda x: x),
     "abs": (1, magnitude),
     "power": (2, power),
-    "pow": (2, power),
+    "pow": (2, libm("pow")),
     "square": (1, lambda x: x * x),
     "reciprocal": (1, lambda x: 1.0 / x),
     "exp": (1, exp),
@@ -837,8 +932,8 @@ FORMULAS: dict[str, tuple[int, Formula]] = {
     "asinh": (1, libm("asinh")),
     "acosh": (1, libm("acosh")),
     "atanh": (1, libm("atanh")),
-    "erf": (1, libm("erf")),
-    "erfc": (1, libm("erfc")),
+    "erf": (1, erf),
+    "erfc": (1, erfc),
     "sign": (1, sign),
     "floor": (1, lambda x: x.body.intrinsic("floor", x)),
     "ceil": (1, lambda x: x.body.intrinsic("ceil", x)),
@@ -893,7 +988,7 @@ def definitions(names: Iterable[str], lanes: int) -> str:
     Raises:
         ValueError: a name is not available, or lanes is less than 1.
 
-    >>> print(definitions(["neg"], 4).splitlines()[-4])
+    >>> print(definitions(["neg"], 4).splitlines()[-5])
     define internal <4 x double> @al.neg(<4 x double> %x0) alwaysinline nounwind willreturn memory(none) {
     """
     wanted = sorted(set(names))
@@ -919,7 +1014,7 @@ def _function(name: str, lanes: int, libm_names: set[str]) -> str:
     body = Body(lanes)
     result = formula(*(Term(body, "double", f"%x{i}") for i in range(arity)))
     libm_names |= body.libm
-    inline = "alwaysinline " if len(body.lines) <= 12 or name in ("pow", "power") else ""
+    inline = "alwaysinline " if len(body.lines) <= 12 or name == "power" else ""
     return _define(f"al.{name}", arity, lanes, inline + _PURE, [*body.lines, f"  ret {result.typed}"])
 
 
