@@ -168,6 +168,9 @@ class CompiledModel:
             DivergenceError: A loss, or what a step makes of a parameter, is infinite or nan; the parameters are as
                 before that step.
         """
+        planned = X.planned if type(X) is Batch and y is None and self._depth else None
+        if planned is not None and planned.descent is self._held and planned.times == times:
+            return planned.take(self._rule)  # nothing to make ready: one native call
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
             raise ValueError(f"times must be a whole number, 1 or more, got {short(times)}")
         batch = self._ready(X, y)
@@ -177,9 +180,6 @@ class CompiledModel:
             planned = batch.planned = _Planned(batch, descent, times)
         try:
             return planned.take(self._rule)
-        except Diverged as problem:
-            message = f"step {problem.after + 1}: {problem}; the parameters are as before it"
-            raise DivergenceError(message, History(batch.task.metric)) from None
         finally:
             if not self._depth:
                 self._flow_back()
@@ -263,9 +263,9 @@ class CompiledModel:
             gradient = _gradient_program(self.model, batch.task.loss, key, batch.rows[0].tolist(), width)
             update, numbers = _update_program(self._rule)
             count = len(self._parameters)
-            descent = Descent(
-                gradient, width + key.numbers, [0.0] * count, update, [[0.0] * count] * self._rule.remembers, numbers
-            )
+            nothing = _zeros(count)
+            state = [nothing] * self._rule.remembers
+            descent = Descent(gradient, width + key.numbers, nothing, update, state, numbers)
             self._held, held = None, self._held
             self._check(descent, batch)
             self._held = held
@@ -354,25 +354,31 @@ class _Planned:
     """Steps on one batch, so many at a time."""
 
     def __init__(self, batch: Batch, descent: Descent, times: int) -> None:
-        self.descent, self.times = descent, times
+        import numpy as np
+
+        self.descent, self.times, self._batch = descent, times, batch
         self._steps = descent.prepared(batch.rows)
-        self._count = len(batch)
-        self._rate: Any = None
+        self._index = np.arange(len(batch))
+        self._ranges = np.array([[0, len(batch)]], dtype=np.int64)
+        self._numbers: Any = None
+        self._rate: object = None
 
     def take(self, optimizer: RuleOptimizer) -> float:
         """Take them, and return the loss before the last."""
-        import numpy as np
-
-        if self._rate is None or self._rate is not optimizer.lr or not _is_constant(optimizer):
-            self._rate = optimizer.lr
-            everything = np.array([[0, self._count]], dtype=np.int64)
-            numbers = _numbers(optimizer, self.times)
-            self._steps.plan(np.arange(self._count), everything, numbers, self.times)
+        rate = optimizer.lr
+        if rate is not self._rate:
+            self._numbers = _numbers(optimizer, self.times)
+            self._steps.plan(self._index, self._ranges, self._numbers, self.times)
+            self._rate, self._constant = rate, _is_constant(optimizer)
+        elif not self._constant:
+            self._numbers[:] = _numbers(optimizer, self.times)
         taken = self._steps.take()
         optimizer.steps += taken
         if taken < self.times:
-            raise _diverged(float(self._steps.losses[taken]), taken)
-        return float(self._steps.losses[-1])
+            problem = _diverged(float(self._steps.losses[taken]), taken)
+            message = f"step {taken + 1}: {problem}; the parameters are as before it"
+            raise DivergenceError(message, History(self._batch.task.metric))
+        return self._steps.last_loss
 
 
 def _diverged(loss: float, after: int) -> Diverged:
@@ -396,6 +402,12 @@ def _table(rows: Sequence[Sequence[float]]) -> Any:
     import numpy as np
 
     return np.array(rows, dtype=np.float64)
+
+
+def _zeros(count: int) -> Any:
+    import numpy as np
+
+    return np.zeros(count)
 
 
 def _batch(examples: list[Example], task: Task, kind: _Kind | None = None) -> Batch:

@@ -166,7 +166,7 @@ def recorded_outputs(model: Module, row: Row) -> list[al.Value]:
         return outputs_of(model, row)
 
 
-def outputs_of(model: Any, row: Row) -> list[al.Value]:
+def outputs_of(model: Any, row: tuple[Any, ...]) -> list[al.Value]:
     outputs = model(row)
     if not isinstance(outputs, list) or not outputs or not all(isinstance(output, al.Value) for output in outputs):
         raise TypeError(f"a model must give a list of Values, but {short(model)} gave {short(outputs)}")

@@ -102,20 +102,15 @@ def fit(
             raise TypeError(f"{name} must be True or False, got {short(flag)}")
     if compile and detect_anomaly:
         raise ValueError("compiled code is not watched; give either compile=True or detect_anomaly=True")
-    settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "progress": progress, "record": record}
     if compile:
-        return CompiledModel(model, loss, optimizer).fit(X, y, validation=validation, **settings)
+        return CompiledModel(model, loss, optimizer).fit(
+            X, y, epochs=epochs, batch_size=batch_size, validation=validation, seed=seed, progress=progress,
+            record=record,
+        )  # fmt: skip
     return run(
-        _Recording,
-        model,
-        X,
-        y,
-        loss=loss,
-        optimizer=optimizer,
-        validation=validation,
-        watched=detect_anomaly,
-        **settings,
-    )
+        _Recording, model, X, y, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size,
+        validation=validation, seed=seed, progress=progress, record=record, watched=detect_anomaly,
+    )  # fmt: skip
 
 
 def evaluate(

@@ -121,7 +121,7 @@ class Steps:
     def __init__(self, descent: Descent, examples: Array) -> None:
         import numpy as np
 
-        self._descent, self._examples = descent, examples
+        self._descent, self._examples, self._asks = descent, examples, descent.asks
         self._plan = np.zeros(len(Plan), dtype=np.int64)
         self._address = self._plan.ctypes.data
         self._set(
@@ -153,6 +153,7 @@ class Steps:
         memory = descent._memory(int((ranges[:, 1] - ranges[:, 0]).max()))
         if len(self.losses) != steps:
             self.losses = np.empty(steps)
+            self._last = ctypes.c_double.from_address(self.losses.ctypes.data + 8 * (steps - 1))
         if len(self.outputs) != len(index):
             self.outputs = np.empty((len(index), descent._tiles.outputs))
         self._kept = memory, index, ranges, numbers
@@ -169,12 +170,17 @@ class Steps:
             OUT=self.outputs.ctypes.data,
         )
 
+    @property
+    def last_loss(self) -> float:
+        """The loss of the last step."""
+        return self._last.value
+
     def take(self) -> int:
         """Take the steps, and return how many were taken.
 
         It ends before a step whose loss, or which would make a weight, infinite or nan.
         """
         taken: int = self._descent._train(self._address)
-        if self._descent.asks:
+        if self._asks:
             self._descent.check()
         return taken

@@ -235,7 +235,8 @@ class CompiledFunction:
         """
         from .export import to_jax
 
-        return to_jax(self._only("value"))
+        exported: Callable[[Any], Any] = to_jax(self._only("value"))
+        return exported
 
     def to_torch(self) -> Callable[[Any], Any]:
         """Return the function as one of a torch tensor (n,), for `torch.func` and the rest.
@@ -246,7 +247,8 @@ class CompiledFunction:
         """
         from .export import to_torch
 
-        return to_torch(self._only("value"))
+        exported: Callable[[Any], Any] = to_torch(self._only("value"))
+        return exported
 
     def __reduce__(self) -> tuple[Any, ...]:
         try:
@@ -299,7 +301,9 @@ class CompiledFunction:
         traces = list(self._traces)
         if task != "value" and (self._many or traces[0].gives_list):
             raise TypeError("derivatives here are of a function that gives one number; this one gives a list")
-        return self._native(rows, task) if self.backend == "native" else [self._row(row, task) for row in rows]
+        if self.backend == "native":
+            return self._native(rows, task)
+        return [self._row(row, task) for row in (rows if isinstance(rows, list) else rows.tolist())]
 
     def _row(self, row: Sequence[float], task: str) -> list[float]:
         for traced in list(self._traces):

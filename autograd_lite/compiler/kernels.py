@@ -256,8 +256,8 @@ def name_of(kind: Kind) -> str:
     """
     if isinstance(kind, str):
         return kind
-    parts = ["" if isinstance(part, int) else name_of(part) for part in kind[1:]]
-    return kind[0] + (f"({','.join(parts)})" if any(parts) else "")
+    name, *parts = ("" if isinstance(part, int) else name_of(part) for part in kind)
+    return name + (f"({','.join(parts)})" if any(parts) else "")
 
 
 def called_back(w: Writer) -> None:

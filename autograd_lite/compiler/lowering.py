@@ -60,22 +60,26 @@ class _Lowering:
         return self.build.program([self.new[y] for y in self.program.outputs])
 
     def _apply(self, op: Op, operands: tuple[Any, ...]) -> int:
-        mapped = tuple([tuple([self.new[i] for i in x]) if type(x) is tuple else self.new[x] for x in operands])
-        match op.name, mapped:
-            case "detach", (x,) if op is detach:
-                return x  # type: ignore[no-any-return]
-            case "logsumexp", (xs,) if op is ops.logsumexp:
-                m, es, _ = self._exponentials(xs)
-                return self.build.apply(log_of_sum, (m, es))
-            case "share", (x, rest) if op is ops.share:
-                m, _, total = self._exponentials((x, *rest))
-                return self.build.apply(ops.div, (self.build.apply(shifted_exp, (x, m)), total))
-            case "lead", (x, rest) if op is ops.lead:
-                xs = tuple(sorted((x, *rest)))
-                m = self.build.apply(ops.maxout, (xs,))
-                ties = tuple([self.build.apply(ops.within, (each, m, m)) for each in xs])
-                leads = self.build.apply(ops.within, (x, m, m))
-                return self.build.apply(ops.div, (leads, self.build.apply(ops.sum, (ties,))))
+        mapped: tuple[Any, ...] = tuple(
+            [tuple([self.new[i] for i in x]) if type(x) is tuple else self.new[x] for x in operands]
+        )
+        if op is detach:
+            place: int = mapped[0]
+            return place
+        if op is ops.logsumexp:
+            m, es, _ = self._exponentials(mapped[0])
+            return self.build.apply(log_of_sum, (m, es))
+        if op is ops.share:
+            x, rest = mapped
+            m, _, total = self._exponentials((x, *rest))
+            return self.build.apply(ops.div, (self.build.apply(shifted_exp, (x, m)), total))
+        if op is ops.lead:
+            x, rest = mapped
+            xs = tuple(sorted((x, *rest)))
+            m = self.build.apply(ops.maxout, (xs,))
+            ties = tuple([self.build.apply(ops.within, (each, m, m)) for each in xs])
+            leads = self.build.apply(ops.within, (x, m, m))
+            return self.build.apply(ops.div, (leads, self.build.apply(ops.sum, (ties,))))
         return self.build.apply(op, mapped)
 
     def _exponentials(self, xs: Sequence[int]) -> tuple[int, tuple[int, ...], int]:
