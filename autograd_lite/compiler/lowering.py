@@ -12,10 +12,11 @@ from typing import Any
 from .. import ops
 from ..op import Op
 from .primitives import detach, log_of_sum, shifted_exp
-from .program import Apply, Builder, Constant, Input, Program, operands_of
+from .program import Apply, Builder, Input, Program, operands_of, renumbered
 
 __all__ = ["lowered"]
 
+_REWRITTEN = (detach, ops.logsumexp, ops.share, ops.lead)
 _FEWEST_PRODUCTS = 4  # shorter chains stay as they are, so that their roundings are those of the recorded graph
 
 
@@ -46,41 +47,37 @@ class _Lowering:
 
     def run(self) -> Program:
         chains, inside = self._chains()
+        if not chains and not any(type(each) is Apply and each.op in _REWRITTEN for each in self.program.instructions):
+            return self.program
+        new, names = self.new, self.program.names
         for place, instruction in enumerate(self.program.instructions):
             if place in inside:
                 continue
-            match instruction:
-                case Input(k):
-                    new = self.build.input(k)
-                case Constant(x):
-                    new = self.build.constant(x)
-                case Apply(op, operands):
-                    new = self._sum(chains[place]) if place in chains else self._apply(op, operands)
-            self.new[place] = self.build.named(new, self.program.names.get(place))
-        return self.build.program([self.new[y] for y in self.program.outputs])
+            if place in chains:
+                at = self._sum(chains[place])
+            elif type(instruction) is Apply and instruction.op in _REWRITTEN:
+                at = self._rewritten(instruction.op, renumbered(instruction, new).operands)  # type: ignore[union-attr]
+            else:
+                at = self.build.keep(renumbered(instruction, new))
+            new[place] = self.build.named(at, names.get(place)) if names else at
+        return self.build.program([new[y] for y in self.program.outputs])
 
-    def _apply(self, op: Op, operands: tuple[Any, ...]) -> int:
-        mapped: tuple[Any, ...] = tuple(
-            [tuple([self.new[i] for i in x]) if type(x) is tuple else self.new[x] for x in operands]
-        )
+    def _rewritten(self, op: Op, operands: tuple[Any, ...]) -> int:
+        build = self.build
         if op is detach:
-            place: int = mapped[0]
+            place: int = operands[0]
             return place
         if op is ops.logsumexp:
-            m, es, _ = self._exponentials(mapped[0])
-            return self.build.apply(log_of_sum, (m, es))
+            m, es, _ = self._exponentials(operands[0])
+            return build.apply(log_of_sum, (m, es))
+        x, rest = operands
         if op is ops.share:
-            x, rest = mapped
             m, _, total = self._exponentials((x, *rest))
-            return self.build.apply(ops.div, (self.build.apply(shifted_exp, (x, m)), total))
-        if op is ops.lead:
-            x, rest = mapped
-            xs = tuple(sorted((x, *rest)))
-            m = self.build.apply(ops.maxout, (xs,))
-            ties = tuple([self.build.apply(ops.within, (each, m, m)) for each in xs])
-            leads = self.build.apply(ops.within, (x, m, m))
-            return self.build.apply(ops.div, (leads, self.build.apply(ops.sum, (ties,))))
-        return self.build.apply(op, mapped)
+            return build.apply(ops.div, (build.apply(shifted_exp, (x, m)), total))
+        xs = tuple(sorted((x, *rest)))
+        m = build.apply(ops.maxout, (xs,))
+        count = build.apply(ops.sum, (tuple([build.apply(ops.within, (each, m, m)) for each in xs]),))
+        return build.apply(ops.div, (build.apply(ops.within, (x, m, m)), count))
 
     def _exponentials(self, xs: Sequence[int]) -> tuple[int, tuple[int, ...], int]:
         """Return their largest, e^(x − largest) for each, and the sum of those: the same for any order of the xs."""
@@ -96,8 +93,10 @@ class _Lowering:
         chains: dict[int, list[int]] = {}
         inside: set[int] = set()
         seen: set[int] = set()
-        for place in range(len(self.program.instructions) - 1, -1, -1):
-            if place in seen or not self._is(place, ops.add):
+        instructions = self.program.instructions
+        for place in range(len(instructions) - 1, -1, -1):
+            instruction = instructions[place]
+            if type(instruction) is not Apply or instruction.op is not ops.add or place in seen:
                 continue
             terms, links = self._terms(place)
             seen.update(links)

@@ -95,14 +95,16 @@ def _shown(operand: Any) -> str:
     return f"[{', '.join(map(_shown, operand))}]" if type(operand) is tuple else f"%{operand}"
 
 
-def operands_of(instruction: Instruction) -> list[int]:
+def operands_of(instruction: Instruction) -> Sequence[int]:
     """Return the places an instruction reads, sequences flattened.
 
     >>> operands_of(Apply(ops.dot, ((0, 1), (2, 3))))
     [0, 1, 2, 3]
     """
     if type(instruction) is not Apply:
-        return []
+        return ()
+    if not instruction.op.many:
+        return instruction.operands
     flat: list[int] = []
     for operand in instruction.operands:
         if type(operand) is tuple:
@@ -130,6 +132,7 @@ class Builder:
         self.instructions: list[Instruction] = []
         self.names: dict[int, str] = {}
         self._places: dict[Any, int] = {}
+        self._numbers: dict[int, float] = {}  # of the constants, by place
 
     def input(self, k: int, name: str | None = None) -> int:
         """Return the place of input k."""
@@ -147,48 +150,49 @@ class Builder:
 
     def apply(self, op: Op, operands: tuple[Any, ...]) -> int:
         """Return the place of an operation's result."""
-        key = (op, operands)
+        key = Apply(op, operands)
         place = self._places.get(key)
         if place is None:
             place = self._simplified(op, operands)
             if place is None:
                 if op in _COMMUTATIVE and operands[0] > operands[1]:
                     return self.apply(op, operands[::-1])
-                place = self._place(key, Apply(op, operands))
+                place = self._place(key, key)
             else:
                 self._places[key] = place
         return place
 
+    def keep(self, instruction: Instruction) -> int:
+        """Return the place of an instruction that is written as it is: it was looked at before."""
+        match instruction:
+            case Input(_):
+                return self._place(instruction, instruction)
+            case Constant(x):
+                return self.constant(x)
+        return self._place(instruction, instruction)
+
     def _place(self, key: Any, instruction: Instruction) -> int:
         place = self._places.setdefault(key, len(self.instructions))
         if place == len(self.instructions):
-            self.instructions.append(instruction)
+            self._write(instruction)
         return place
 
-    def append(self, instruction: Instruction) -> int:
-        """Write an instruction as it is, and return its place: for what was shared and folded before."""
-        match instruction:
-            case Input(_):
-                key: Any = instruction
-            case Constant(x):
-                key = (x, copysign(1.0, x))
-            case Apply(op, operands):
-                key = (op, operands)
-        self._places[key] = len(self.instructions)
+    def _write(self, instruction: Instruction) -> None:
+        if type(instruction) is Constant:
+            self._numbers[len(self.instructions)] = instruction.number
         self.instructions.append(instruction)
-        return len(self.instructions) - 1
-
-    def _number(self, place: int) -> float | None:
-        instruction = self.instructions[place]
-        return instruction.number if type(instruction) is Constant else None
 
     def _simplified(self, op: Op, operands: tuple[Any, ...]) -> int | None:
         """Return the place of what the operation comes to without being applied, if there is one."""
         if op.many:
             return None
-        numbers = [self._number(place) for place in operands]
-        if not any(x is not None for x in numbers):
+        known = self._numbers
+        for place in operands:
+            if place in known:
+                break
+        else:
             return operands[0] if op is ops.pos else self._negated(operands[0]) if op is ops.neg else None
+        numbers = [known.get(place) for place in operands]
         if None not in numbers:
             result = number(op.value(*numbers)) if all(map(isfinite, numbers)) else None  # type: ignore[arg-type]
             return self.constant(result) if result is not None and isfinite(result) else None
@@ -267,7 +271,7 @@ class Builder:
         return edges
 
     def _carried(self, place: int) -> Symbol | float:
-        x = self._number(place)
+        x = self._numbers.get(place)
         return Symbol(self, place) if x is None else x
 
     def _reached(self, places: Iterable[int]) -> set[int]:
@@ -298,6 +302,8 @@ def renumbered(instruction: Instruction, new: Any) -> Instruction:
     if type(instruction) is not Apply:
         return instruction
     op, operands = instruction
+    if not op.many:
+        return Apply(op, tuple([new[x] for x in operands]))
     return Apply(op, tuple([tuple([new[i] for i in x]) if type(x) is tuple else new[x] for x in operands]))
 
 

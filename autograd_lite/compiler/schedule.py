@@ -73,7 +73,7 @@ class _Group:
     kind: Kind
     number: int
     places: list[int]
-    operands: list[list[int]]
+    operands: list[Sequence[int]]
 
 
 class _Product(NamedTuple):

@@ -70,7 +70,8 @@ def _read(document: Any) -> Trace:
         instruction = _instruction(item, n)
         if any(type(x) is not int or not 0 <= x < place for x in operands_of(instruction)):
             raise ValueError(f"instruction {place} reads what does not come before it")
-        build.append(instruction)
+        if build.keep(instruction) != place:
+            raise ValueError(f"instruction {place} is there twice")
     places = document["outputs"]
     if any(type(place) is not int or not 0 <= place < len(build.instructions) for place in places):
         raise ValueError("an output is none of the instructions")
