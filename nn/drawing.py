@@ -6,7 +6,6 @@ out as SVG, PNG or PDF. It holds text only: it shows the numbers as they were wh
 
 from __future__ import annotations
 
-import base64
 import html
 import math
 import os
@@ -27,6 +26,7 @@ from .layout import lay_out, lay_out_with_fonts
 from .modules import MLP, Layer, Neuron
 from .naming import names_in
 from .network_picture import columns_of, network_dot
+from .pages import framed
 from .wording import counted
 
 __all__ = ["Drawing", "draw"]
@@ -213,20 +213,3 @@ class Drawing:
         points = re.search(r'<svg[^>]* height="([\d.]+)pt"', self.svg)
         height = math.ceil(float(points[1]) * 4 / 3) + 20 if points else 400  # CSS: 3 pt are 4 px; 20 for a scroll bar
         return framed(page, height, self.svg, self.summary)
-
-
-def framed(page: str, height: int, svg: str, title: str, allow: str = "") -> str:
-    """Return a sandboxed frame with a page in it, and the picture for where frames are taken away."""
-    image = base64.b64encode(svg.encode()).decode()
-    return (
-        f"<div>{frame(page, height, title, allow)}"
-        f'<img alt="{html.escape(title)}" src="data:image/svg+xml;base64,{image}" style="max-width:100%"></div>'
-    )
-
-
-def frame(page: str, height: int, title: str, allow: str = "") -> str:
-    """Return a sandboxed frame with a page in it; when it has loaded, what follows it is removed."""
-    return (
-        f'<iframe title="{html.escape(title)}" sandbox="{allow}" srcdoc="{html.escape(page)}" '
-        f'style="width:100%;height:{height}px;border:0" onload="this.nextElementSibling?.remove()"></iframe>'
-    )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import math
 import os
 import struct
@@ -17,7 +16,6 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from itertools import islice
 from operator import index
 from reprlib import repr as short
@@ -26,12 +24,11 @@ from typing import Any
 
 import autograd_lite as al
 
-from .drawing import framed
 from .files import write_atomically
 from .modules import MLP, Activation, Layer, Neuron, _name
 from .network_picture import columns_of
+from .pages import frame, framed, page
 from .plotting import _COLORS, _class_index, _names, _scores, _spaced
-from .step_page import _sha256
 from .training import Example, History, Row, Target, _are_probabilities, _examples, _measured, _recorded_outputs
 from .wording import counted, printable
 
@@ -203,6 +200,9 @@ class Replay:
         wanted = set(include or makers) - set(exclude or ())
         return {mime: make() for mime, make in makers.items() if mime in wanted}
 
+    def _mime_(self) -> tuple[str, str]:  # what marimo asks for; it shows every frame, and would keep the image, too
+        return "text/html", frame(self._page(), _HEIGHT, self._title, "allow-scripts")
+
     @property
     def _title(self) -> str:
         return f"training replayed, epochs 0 to {self.epochs[-1]:,}: {printable(self.model, 120)}"
@@ -212,21 +212,7 @@ class Replay:
         return _still(self)
 
     def _page(self) -> str:
-        # No name can end the element, nor be taken for a comment in it.
-        data = json.dumps(_story(self), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        data = data.replace("<", "\\u003c")
-        style, module = (resources.files("nn").joinpath(f"replay.{kind}").read_text("utf-8") for kind in ("css", "js"))
-        script = f'{module}\nstart(document.querySelector(".replay"));\n'
-        policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
-        title = html.escape(self._title)
-        return (
-            f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
-            f'<style>{style}</style>\n</head>\n<body>\n<main class="replay" aria-label="{title}">\n'
-            f'<script type="application/json">{data}</script>\n</main>\n'
-            f'<script type="module">{script}</script>\n</body>\n</html>\n'
-        )
+        return page("replay", self._title, _story(self))
 
 
 # ---- what is asked for ----------------------------------------------------------------------------------------
