@@ -238,7 +238,9 @@ def _looks(node: Node, scale: Heat | None) -> dict[str, str]:
 
 
 def _box(node: Node, times: str, pale: str, ink: str) -> str:
-    title = [f"<b>{label_text(node.name)}</b>"] if node.name else []
+    # Bold letters are wider than Graphviz takes them to be.
+    room = "&#160;" if node.operation or times else ""
+    title = [f"<b>{label_text(node.name)}</b>{room}"] if node.name else []
     title += [label_text(node.operation, 48)] if node.operation else []
     title += [f'<font color="{pale}">{times}</font>'] if times else []
     rows = [f'<tr><td colspan="2"><font point-size="13">{" ".join(title)}</font></td></tr>'] if title else []
