@@ -175,6 +175,10 @@ def _operations(values: Sequence[Value]) -> str:
 
 # ---- DOT ------------------------------------------------------------------------------------------------------
 
+# How long Graphviz looks for the best places. Most graphs have them sooner; a long chain whose links share their
+# operands, such as a loop with a weight, would take minutes.
+_PATIENCE = {"nslimit": "2", "nslimit1": "2"}
+
 
 def graph_dot(
     nodes: Sequence[Node],
@@ -198,7 +202,7 @@ def graph_dot(
     folded = any(edge.n_edges > 1 for edge in edges)
     graph = graphviz.Digraph(
         graph_attr={
-            "rankdir": orientation, "nodesep": "0.2", "ranksep": "0.45", **PAPER,
+            "rankdir": orientation, "nodesep": "0.2", "ranksep": "0.45", **PAPER, **_PATIENCE,
             **({} if folded else {"ordering": "in"}), **_below(scale, note),
         },
         node_attr={"shape": "box", "margin": "0.08,0.04", "width": "0", "height": "0", **TEXT},

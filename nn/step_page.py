@@ -11,6 +11,7 @@ from typing import Any
 from autograd_lite import Value
 from autograd_lite.steps import Backward, Event, Forward, Steps
 
+from .dot import LINE, STYLES
 from .drawing import Drawing
 from .folding import Folded
 from .graph_picture import Node, Span, graph_dot, nodes_and_edges
@@ -249,10 +250,17 @@ _SPARE = (
     r"<!--.*?-->\n|<title>.*?</title>\n| xml:space=\"preserve\"| text-anchor=\"start\"| font-family=\"[^\"]*\""
     r"| font-size=\"11.00\"|<g id=\"a_[^\"]*\"><a [^>]*>\n|</a>\n</g>\n"
 )
+# What the style says of most lines, arrow heads and boxes.
+_USUAL = (
+    rf' fill="none" stroke="{LINE}"(?= d=)|'
+    rf' fill="(?:{LINE}|{STYLES["node"][0]})" stroke="{LINE}"(?= points=)'
+)
 
 
 def _compact(svg: str) -> str:
     """Take away what the page does not need, tooltips among it: about half of the picture."""
     svg = re.sub(_SPARE, "", svg, flags=re.DOTALL).replace("&#45;", "-")
     svg = svg.replace(' font-size="9.00" fill="#6b7280"', ' class="what"')
+    svg = svg.replace(' font-weight="bold" font-size="13.00"', ' class="name"')
+    svg = re.sub(_USUAL, "", svg)
     return re.sub(r' (?:d|points)="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)

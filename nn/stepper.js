@@ -75,8 +75,8 @@ export function mount(root, { name, root: result, labels, events, note, heat, po
       nodes[k].classList.toggle("waiting", begins[k] > position);
       nodes[k].classList.toggle("cold", Boolean(heat) && grads[k] === "–");
       if (!value) return;
-      value.textContent = values[k];
-      grad.textContent = grads[k];
+      if (value.textContent !== values[k]) value.textContent = values[k]; // most stay, and to write them takes long
+      if (grad.textContent !== grads[k]) grad.textContent = grads[k];
     });
     return grads;
   }

@@ -267,6 +267,15 @@ def test_a_large_graph_is_drawn_at_will():
     assert len(parts(draw(y, depth=math.inf))) == 1201
 
 
+def test_a_loop_that_shares_its_weights_is_laid_out_in_time():
+    w, b, y = Value(0.5, "w"), Value(0.1, "b"), Value(2.0, "x")
+    for i in range(140):
+        y = y.sin() if i % 2 else y * w + b
+    start = time.perf_counter()
+    assert draw(y).svg
+    assert time.perf_counter() - start < 20  # 0.8 s by itself; at Graphviz's own pace it is minutes
+
+
 def fills(drawing):
     """Return the colour of each box by its id."""
     groups = ET.fromstring(drawing.svg).iter("{http://www.w3.org/2000/svg}g")
