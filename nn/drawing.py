@@ -205,11 +205,17 @@ class Drawing:
 
         A notebook that is not trusted shows no frame; where it is shown, it removes the image when it has loaded.
         """
+        points = re.search(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"', self.svg)
+        width, height = (float(each) * 4 / 3 for each in points.groups()) if points else (800.0, 400.0)  # 3 pt are 4 px
+        least = 0.7  # of its size; what would be smaller is scrolled instead
         alt = html.escape(self.summary)
         page = (
-            f'<!DOCTYPE html><meta charset="utf-8"><title>{alt}</title>'
-            f"<style>body{{margin:0}}svg{{display:block;border-radius:8px}}</style>{self.svg}"
+            f'<!DOCTYPE html><meta charset="utf-8"><title>{alt}</title><style>body{{margin:0}}svg{{display:block;'
+            f"border-radius:8px;height:auto;max-width:max(100%,{width * least:.0f}px)}}</style>{self.svg}"
         )
-        points = re.search(r'<svg[^>]* height="([\d.]+)pt"', self.svg)
-        height = math.ceil(float(points[1]) * 4 / 3) + 20 if points else 400  # CSS: 3 pt are 4 px; 20 for a scroll bar
-        return framed(page, height, self.svg, self.summary)
+        bar = 20
+        size = (
+            f"aspect-ratio:{width:.0f}/{height:.0f};"
+            f"min-height:{math.ceil(height * least) + bar}px;max-height:{math.ceil(height) + bar}px"
+        )
+        return framed(page, size, self.svg, self.summary)

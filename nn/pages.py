@@ -67,26 +67,28 @@ def _sha256(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def framed(page: str, height: int, svg: str, title: str, allow: str = "") -> str:
+def framed(page: str, size: str, svg: str, title: str, allow: str = "") -> str:
     """Return a sandboxed frame with a page in it, and the picture for where frames are taken away.
 
-    >>> framed("<p>", 300, "<svg/>", "a picture").count("<img")
+    Its size is that of CSS, such as height:300px.
+
+    >>> framed("<p>", "height:300px", "<svg/>", "a picture").count("<img")
     1
     """
     image = base64.b64encode(svg.encode()).decode()
     return (
-        f"<div>{frame(page, height, title, allow)}"
+        f"<div>{frame(page, size, title, allow)}"
         f'<img alt="{html.escape(title)}" src="data:image/svg+xml;base64,{image}" style="max-width:100%"></div>'
     )
 
 
-def frame(page: str, height: int, title: str, allow: str = "") -> str:
+def frame(page: str, size: str, title: str, allow: str = "") -> str:
     """Return a sandboxed frame with a page in it; when it has loaded, what follows it is removed.
 
-    >>> 'srcdoc="&lt;p&gt;"' in frame("<p>", 300, "a picture")
+    >>> 'srcdoc="&lt;p&gt;"' in frame("<p>", "height:300px", "a picture")
     True
     """
     return (
         f'<iframe title="{html.escape(title)}" sandbox="{allow}" srcdoc="{html.escape(page)}" '
-        f'style="width:100%;height:{height}px;border:0" onload="this.nextElementSibling?.remove()"></iframe>'
+        f'style="width:100%;{size};border:0" onload="this.nextElementSibling?.remove()"></iframe>'
     )

@@ -38,7 +38,7 @@ _MOST_EPOCHS = 201  # places of the slider; more can't be told apart
 _MOST_NUMBERS = 100_000  # weights in a page: 1.1 MB
 _MOST_POINTS = 500
 _LONGEST_NAME = 24
-_HEIGHT = 560  # of the page in a notebook, in pixels
+_SIZE = "height:560px"  # of the page in a notebook
 _MOST_PRODUCTS = 160_000  # of weights and places for the map of the still picture: 0.3 s
 # Of classes and of signs: what speaks for class 1 is positive. The blue of positive weights is that of `draw`.
 _NEGATIVE, _POSITIVE = _COLORS[1], _COLORS[0]
@@ -193,7 +193,7 @@ class Replay:
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
         makers: dict[str, Callable[[], str]] = {
-            "text/html": lambda: framed(self._page(), _HEIGHT, self._picture, self._title, "allow-scripts"),
+            "text/html": lambda: framed(self._page(), _SIZE, self._picture, self._title, "allow-scripts"),
             "image/svg+xml": lambda: self._picture,
             "text/plain": self.__repr__,
         }
@@ -201,7 +201,7 @@ class Replay:
         return {mime: make() for mime, make in makers.items() if mime in wanted}
 
     def _mime_(self) -> tuple[str, str]:  # what marimo asks for; it shows every frame, and would keep the image, too
-        return "text/html", frame(self._page(), _HEIGHT, self._title, "allow-scripts")
+        return "text/html", frame(self._page(), _SIZE, self._title, "allow-scripts")
 
     @property
     def _title(self) -> str:

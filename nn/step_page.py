@@ -56,11 +56,11 @@ class Page:
 
     def framed(self, position: int) -> str:
         """Return a frame that opens at an event, and an image for where frames are taken away."""
-        return framed(self.html(position), self.height, self.picture.svg, self.title, "allow-scripts")
+        return framed(self.html(position), f"height:{self.height}px", self.picture.svg, self.title, "allow-scripts")
 
     def frame(self, position: int) -> str:
         """Return the frame alone."""
-        return frame(self.html(position), self.height, self.title, "allow-scripts")
+        return frame(self.html(position), f"height:{self.height}px", self.title, "allow-scripts")
 
     def html(self, position: int) -> str:
         """Return the file that opens at an event."""

@@ -428,3 +428,20 @@ def test_from_top_to_bottom_a_phone_shows_the_whole_graph(visit: Open):
     for node in page.locator(".node").all():
         box = node.bounding_box()
         assert frame["x"] <= box["x"] and box["x"] + box["width"] <= frame["x"] + frame["width"]
+
+
+@pytest.mark.parametrize("width", [1100, 700, 390])
+def test_a_drawing_in_a_notebook_is_fitted_or_scrolled(visit: Open, width: int):
+    w, x = Value(0.5, "w"), Value(2.0, "x")
+    drawing = nn.draw(((w * x).tanh() * w + x).sigmoid() * x)
+    page = visit(f"<!DOCTYPE html><body style='margin: 0'>{drawing._repr_mimebundle_()['text/html']}", width=width)
+    frame = page.locator("iframe").bounding_box()
+    svg = page.frame_locator("iframe").locator("svg").bounding_box()
+    assert svg["height"] <= frame["height"] <= svg["height"] + 45
+    assert svg["width"] <= frame["width"] or svg["width"] == pytest.approx(0.7 * whole_width(drawing), abs=1)
+
+
+def whole_width(drawing: Any) -> float:
+    points = re.search(r'width="([\d.]+)pt"', drawing.svg)
+    assert points
+    return float(points[1]) * 4 / 3

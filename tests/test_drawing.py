@@ -594,7 +594,7 @@ def test_notebooks_get_html_an_image_and_text():
 def test_the_frame_is_as_high_as_the_picture():
     picture = draw(MLP(2, [16, 1], seed=0))
     points = float(ET.fromstring(picture.svg).get("height").removesuffix("pt"))
-    pixels = int(re.search(r"height:(\d+)px", picture._repr_mimebundle_()["text/html"])[1])
+    pixels = int(re.search(r"max-height:(\d+)px", picture._repr_mimebundle_()["text/html"])[1])
     assert points * 4 / 3 <= pixels <= points * 4 / 3 + 25
 
 
