@@ -21,13 +21,14 @@ from .notation import Formulas, latex
 from .optim import SGD, Adam, AdamW, RMSprop
 from .persistence import load, save
 from .plotting import plot_boundary, plot_history
+from .replaying import Replay, replay
 from .stepping import Stepper, stepper
 from .training import DivergenceError, History, classify, evaluate, fit, predict
 
 __all__ = [
     "MLP", "SGD", "Adam", "AdamW", "Animation", "CompiledModel", "Deltas", "DivergenceError", "Drawing",
-    "Explanation", "Formulas", "History", "Layer", "Module", "Neuron", "RMSprop", "Stepper", "animate", "classify",
-    "data", "deltas", "draw", "evaluate", "explain", "fit", "graph_json", "init", "latex", "load", "losses",
-    "mermaid", "optim", "plot_boundary", "plot_history", "predict", "read_graph", "save", "save_graph", "stepper",
-    "tree",
+    "Explanation", "Formulas", "History", "Layer", "Module", "Neuron", "RMSprop", "Replay", "Stepper", "animate",
+    "classify", "data", "deltas", "draw", "evaluate", "explain", "fit", "graph_json", "init", "latex", "load",
+    "losses", "mermaid", "optim", "plot_boundary", "plot_history", "predict", "read_graph", "replay", "save",
+    "save_graph", "stepper", "tree",
 ]  # fmt: skip

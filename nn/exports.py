@@ -84,7 +84,8 @@ _SPECIAL = re.compile(r"(?!(?<=\d)\.(?=\d))[^A-Za-z0-9 ,\u0080-\U0010ffff]|[°¶
 
 def _in_mermaid(text: str) -> str:
     """Return a text in which no character means anything to Mermaid, to its Markdown or to HTML."""
-    return _SPECIAL.sub(lambda special: f"#{ord(special[0])};", text)
+    apart = text.replace(r"\n", "⧵n")  # U+29F5 for a backslash: before n, even an escaped one would break the line
+    return _SPECIAL.sub(lambda special: f"#{ord(special[0])};", apart)
 
 
 # ---- what is said of a node -----------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import math
 import os
 import struct
@@ -17,7 +16,6 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from itertools import islice
 from operator import index
 from reprlib import repr as short
@@ -26,13 +24,12 @@ from typing import Any
 
 import autograd_lite as al
 
-from .drawing import framed
 from .files import write_atomically
 from .history import History, measured_texts
 from .modules import MLP, Activation, Layer, Neuron, _name
 from .network_picture import columns_of
+from .pages import frame, framed, page
 from .plotting import _COLORS, _class_index, _names, _scores, _spaced
-from .step_page import _sha256
 from .tasks import Example, Row, Target, are_probabilities, examples_of, recorded_outputs
 from .wording import counted, printable
 
@@ -42,7 +39,7 @@ _MOST_EPOCHS = 201  # places of the slider; more can't be told apart
 _MOST_NUMBERS = 100_000  # weights in a page: 1.1 MB
 _MOST_POINTS = 500
 _LONGEST_NAME = 24
-_HEIGHT = 560  # of the page in a notebook, in pixels
+_SIZE = "height:560px"  # of the page in a notebook
 _MOST_PRODUCTS = 160_000  # of weights and places for the map of the still picture: 0.3 s
 # Of classes and of signs: what speaks for class 1 is positive. The blue of positive weights is that of `draw`.
 _NEGATIVE, _POSITIVE = _COLORS[1], _COLORS[0]
@@ -197,12 +194,15 @@ class Replay:
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
         makers: dict[str, Callable[[], str]] = {
-            "text/html": lambda: framed(self._page(), _HEIGHT, self._picture, self._title, "allow-scripts"),
+            "text/html": lambda: framed(self._page(), _SIZE, self._picture, self._title, "allow-scripts"),
             "image/svg+xml": lambda: self._picture,
             "text/plain": self.__repr__,
         }
         wanted = set(include or makers) - set(exclude or ())
         return {mime: make() for mime, make in makers.items() if mime in wanted}
+
+    def _mime_(self) -> tuple[str, str]:  # what marimo asks for; it shows every frame, and would keep the image, too
+        return "text/html", frame(self._page(), _SIZE, self._title, "allow-scripts")
 
     @property
     def _title(self) -> str:
@@ -213,21 +213,7 @@ class Replay:
         return _still(self)
 
     def _page(self) -> str:
-        # No name can end the element, nor be taken for a comment in it.
-        data = json.dumps(_story(self), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        data = data.replace("<", "\\u003c")
-        style, module = (resources.files("nn").joinpath(f"replay.{kind}").read_text("utf-8") for kind in ("css", "js"))
-        script = f'{module}\nstart(document.querySelector(".replay"));\n'
-        policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
-        title = html.escape(self._title)
-        return (
-            f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
-            f'<style>{style}</style>\n</head>\n<body>\n<main class="replay" aria-label="{title}">\n'
-            f'<script type="application/json">{data}</script>\n</main>\n'
-            f'<script type="module">{script}</script>\n</body>\n</html>\n'
-        )
+        return page("replay", self._title, _story(self))
 
 
 # ---- what is asked for ----------------------------------------------------------------------------------------
