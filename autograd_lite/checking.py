@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 from random import Random
-from statistics import median
 from typing import Any, NamedTuple
 
 from .differences import EPSILON
@@ -328,7 +327,7 @@ def _rate(subject: Subject) -> float:
         for coarse, fine, least in zip(before, after, noise, strict=True)
         if math.isfinite(coarse) and min(coarse, fine) > least
     ]
-    return median(rates) if rates else math.nan
+    return sorted(rates)[len(rates) // 2] if rates else math.nan
 
 
 # ---- the operations one by one -------------------------------------------------------------------------------------
