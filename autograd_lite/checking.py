@@ -142,8 +142,9 @@ def gradcheck(
             there are numbers in them; f is then any function of floats. By default the engine's own.
 
     Raises:
-        TypeError: f is neither, or gives something else than numbers.
-        ValueError: order is not 1, 2 or 3, no x is given, or the data of a recorded Value was changed.
+        TypeError: f is neither, or gives something else than numbers, or so does `gradient`.
+        ValueError: order is not 1, 2 or 3, rtol not between 0 and 1, no x is given, or the data of a recorded Value
+            was changed.
 
     >>> import autograd_lite as al
     >>> gradcheck(lambda x, y: al.tanh(x * y), 0.5, 2.0)
@@ -160,6 +161,10 @@ def gradcheck(
     if order not in (1, 2, 3):
         raise ValueError(f"gradcheck goes from order 1 to order 3, not {reprlib.repr(order)}")
     rtol = number(rtol, "rtol")
+    if not 0.0 < rtol < 1.0:
+        raise ValueError(f"rtol must lie between 0 and 1, as 1e-8 does, not {rtol}")
+    if gradient is not None and not callable(gradient):
+        raise TypeError(f"gradient= must be a function of the same arguments as f, not {reprlib.repr(gradient)}")
     if isinstance(f, Value):
         if gradient is not None:
             raise TypeError("gradient= is for a function; a recorded Value has its own")

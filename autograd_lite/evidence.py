@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from .differences import EPSILON, Slope, central, one_sided
@@ -85,11 +84,14 @@ def examine(
     if not here.is_smooth:
         return _from_both_sides(here, claimed, rtol)
     found = _from_the_middle(here, claimed, slack, rtol)
-    if not opaque and all(evidence.says != "wrong" for evidence in found):
+    if not opaque and all(evidence.says == "right" for evidence in found):
         return found
-    # There may be a kink that no operation tells of: only there do the slopes on the two sides differ.
+    # There may be a kink that no operation tells of: only there do the slopes on the two sides differ, or their slopes.
     sided = _from_both_sides(here, claimed, rtol)
-    return [b if (opaque or a.says == "wrong") and _has_corner(b) else a for a, b in zip(found, sided, strict=True)]
+    return [
+        b if ((opaque or a.says == "wrong") and _has_corner(b)) or (a.says == "unresolved" and _is_sure(b, rtol)) else a
+        for a, b in zip(found, sided, strict=True)
+    ]
 
 
 class _Here:
@@ -107,7 +109,8 @@ class _Here:
     def _look_aside(self) -> None:
         self.tiny = max(self.tiny, math.ulp(self.x))
         self.sides = {sign: self._path_at(self.x + sign * self.tiny) for sign in (-1.0, 1.0)}
-        self.is_smooth = all(self._same(self.path, side) for side in self.sides.values())
+        self._fixed: dict[float, set[tuple[int, int]]] = {}
+        self.is_smooth = all(self._same(self.path, side, sign) for sign, side in self.sides.items())
 
     def outputs(self, x: float) -> list[float]:
         return self.f(x)[0]
@@ -138,7 +141,7 @@ class _Here:
             step *= 2.0**-5 if step > scale * 2.0**-48 else 2.0**-30  # around 0, there is no end of fineness
 
     def _fits(self, step: float, signs: Sequence[float]) -> bool:
-        return all(self._same(self.sides[sign], self._path_at(self.x + sign * step)) for sign in signs)
+        return all(self._same(self.sides[sign], self._path_at(self.x + sign * step), sign) for sign in signs)
 
     def _path_at(self, x: float) -> Path | None:
         """Return the path to x, or None where the outputs are not finite."""
@@ -148,13 +151,14 @@ class _Here:
             return None
         return path if all(map(math.isfinite, values)) else None
 
-    def _same(self, a: Path | None, b: Path | None) -> bool:
+    def _same(self, a: Path | None, b: Path | None, sign: float) -> bool:
         """Say whether two paths are one and the same function: the same operations, and no kink between them."""
         if a is None or b is None or len(a) != len(b):
             return False
-        return all(p.op is q.op and not self._kink_between(i, p, q) for i, (p, q) in enumerate(zip(a, b, strict=True)))
+        pairs = enumerate(zip(a, b, strict=True))
+        return all(p.op is q.op and not self._kink_between(i, p, q, sign) for i, (p, q) in pairs)
 
-    def _kink_between(self, i: int, p: Passing, q: Passing) -> bool:
+    def _kink_between(self, i: int, p: Passing, q: Passing, sign: float) -> bool:
         """Say whether a kink may lie between: a distance to it changes at most as the (one or two) operands do."""
         if not p.distances:
             return False
@@ -163,24 +167,25 @@ class _Here:
         if move == 0.0 or len(p.distances) != len(q.distances):
             return move > 0.0
         distances = enumerate(zip(p.distances, q.distances, strict=True))
-        return any(move >= abs(d) + abs(e) and (i, n) not in self._fixed for n, (d, e) in distances)
+        return any(move >= abs(d) + abs(e) and not (d == e and self._is_fixed(i, n, sign)) for n, (d, e) in distances)
+
+    def _is_fixed(self, i: int, n: int, sign: float) -> bool:
+        """Say whether on one side a kink stays as far away whatever x is, as the two operands of maximum(x, x) do."""
+        if sign not in self._fixed:
+            wide = max(abs(self.x), 1.0) / 4.0
+            found = [self._path_at(self.x + sign * step) for step in (self.tiny, 1024.0 * self.tiny, wide / 32.0, wide)]
+            known = [path for path in found if path is not None and [p.op for p in path] == [p.op for p in self.path]]
+            self._fixed[sign] = {
+                (i, n)
+                for i, p in enumerate(known[0] if known else ())
+                for n, d in enumerate(p.distances)
+                if all(path[i].distances[n : n + 1] == (d,) for path in known)
+            }
+        return (i, n) in self._fixed[sign]
 
     @property
     def _distances(self) -> list[tuple[float, ...]]:
         return [p.distances for p in self.path if p.distances]
-
-    @cached_property
-    def _fixed(self) -> set[tuple[int, int]]:
-        """Return the kinks on the path that stay as far away whatever x is, as far as can be seen, by their places."""
-        wide = max(abs(self.x), 1.0) / 4.0
-        around = [self._path_at(self.x + step) for step in (-wide, -self.tiny, self.tiny, wide)]
-        known = [path for path in around if path is not None and [p.op for p in path] == [p.op for p in self.path]]
-        return {
-            (i, n)
-            for i, p in enumerate(self.path)
-            for n, d in enumerate(p.distances)
-            if d != 0.0 and all(path[i].distances[n : n + 1] == (d,) for path in known)
-        }
 
 
 # ---- from the middle ------------------------------------------------------------------------------------------
@@ -283,6 +288,10 @@ def _judge_sides(claimed: float, left: Slope, right: Slope, rtol: float) -> Evid
         return Evidence(says, mean, (mean.value, mean.value))
     says = "kink" if low - unsure <= claimed <= high + unsure else "outside"
     return Evidence(says, sides=(left.value, right.value))
+
+
+def _is_sure(evidence: Evidence, rtol: float) -> bool:
+    return evidence.says == "right" and evidence.slope.error <= rtol * abs(evidence.slope.value)
 
 
 def _has_corner(evidence: Evidence) -> bool:
