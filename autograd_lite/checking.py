@@ -228,12 +228,16 @@ class _Check:
         if says in ("kink", "outside"):
             kink = findings.get("kink")
             node = kink and kink.node
+            if says == "outside" and not self.order:
+                return Verdict.WRONG, "it lies beside the slopes on the two sides", None
             if says == "outside" and self._is_of_a_rule(node):
                 return Verdict.WRONG, *self._blamed_rule()
             return Verdict.KINK, str(kink or "the slopes on the two sides differ"), node
-        if says == "wrong":
-            return Verdict.WRONG, *(self._blamed_rule() if self.subject.outputs else ("", None))
         hidden = findings.get("unresolved")
+        if says == "wrong":
+            why, node = self._blamed_rule() if self.order else ("", None)
+            if node is not None or hidden is None or not self.sweeps.agree:
+                return Verdict.WRONG, why, node
         if says == "right":
             return Verdict.CORRECT, "", None
         if (

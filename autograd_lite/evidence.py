@@ -86,12 +86,17 @@ def examine(
     found = _from_the_middle(here, claimed, slack, rtol)
     if not opaque and all(evidence.says == "right" for evidence in found):
         return found
-    # There may be a kink that no operation tells of: only there do the slopes on the two sides differ, or their slopes.
-    sided = _from_both_sides(here, claimed, rtol)
-    return [
-        b if ((opaque or a.says == "wrong") and _has_corner(b)) or (a.says == "unresolved" and _is_sure(b, rtol)) else a
-        for a, b in zip(found, sided, strict=True)
-    ]
+    return [_settled(*each, opaque, rtol) for each in zip(found, _from_both_sides(here, claimed, rtol), strict=True)]
+
+
+def _settled(middle: Evidence, sided: Evidence, opaque: bool, rtol: float) -> Evidence:
+    """Prefer what both sides say where there is a kink that no operation tells of, or where only they can tell."""
+    if (opaque or middle.says == "wrong") and _has_corner(sided):
+        return sided
+    is_sure = sided.slope.error <= rtol * abs(sided.slope.value)
+    if middle.says == "unresolved" and is_sure and sided.says in ("right", "outside"):
+        return Evidence("right" if sided.says == "right" else "wrong", sided.slope)
+    return middle
 
 
 class _Here:
@@ -206,12 +211,15 @@ def _from_the_middle(here: _Here, claimed: Sequence[float], slack: Sequence[floa
     # Where the rounding of x alone would change an output by all that it is, nobody can tell the slope.
     lost = [abs(d) * math.ulp(here.x) > 1e-3 * abs(y) > 0.0 for d, y in zip(claimed, here.base, strict=True)]
 
+    def judge(last: bool) -> None:
+        found[:] = [_judge(*each, rtol, last) for each in zip(claimed, estimates, lost, strict=True)]
+
     def look(step: float) -> None:
         rounding = 4.0 * EPSILON * abs(here.x) / step  # of x: its slope changes with it
         slopes = central(here.outputs, here.x, step, here.base)
         for known, least, (slope, steepest) in zip(estimates, slack, slopes, strict=True):
             known.append(_Estimate(slope, least + rounding * steepest, steepest))
-        found[:] = [_judge(*each, rtol) for each in zip(claimed, estimates, lost, strict=True)]
+        judge(last=False)
 
     for step in here.steps(-1.0, 1.0):
         look(step)
@@ -221,14 +229,15 @@ def _from_the_middle(here: _Here, claimed: Sequence[float], slack: Sequence[floa
         if all(evidence.says != "wrong" for evidence in found):
             break
         look(step)
+    judge(last=True)
     return found
 
 
-def _judge(claimed: float, estimates: Sequence[_Estimate], lost: bool, rtol: float) -> Evidence:
+def _judge(claimed: float, estimates: Sequence[_Estimate], lost: bool, rtol: float, last: bool) -> Evidence:
     """Weigh a claimed slope against estimates: one that is sure may agree, but it takes two to contradict.
 
     The estimates come from large steps to small ones, and a small step that contradicts a large one is right: a large
-    one may step over all that happens.
+    one may step over all that happens. So before the last step is made, a claim is not forgiven what is steep far away.
     """
     standing: list[_Estimate] = []
     for estimate in reversed(estimates):
@@ -238,6 +247,8 @@ def _judge(claimed: float, estimates: Sequence[_Estimate], lost: bool, rtol: flo
     if not standing:
         return Evidence("unresolved")
     slack = min(e.slack for e in standing)
+    if not last:
+        slack = min(slack, rtol * abs(claimed))
     for slope in (e.slope for e in estimates):
         allowed = rtol * max(abs(claimed), abs(slope.value)) + slack
         if slope.error <= allowed and abs(claimed - slope.value) <= allowed + slope.error:
@@ -245,8 +256,9 @@ def _judge(claimed: float, estimates: Sequence[_Estimate], lost: bool, rtol: flo
     claim = Slope(claimed, (rtol * abs(claimed) + slack) / _TRUST)
     if len(standing) > 1 and not lost and all(_differ(claim, e.slope) for e in standing[:2]):
         return Evidence("wrong", standing[0].slope)
-    best, _, steepest = standing[0]
-    if claimed == 0.0 and (estimates[0].slope.value == 0.0 or abs(best.value) <= best.error <= rtol * steepest):
+    best = standing[0].slope
+    is_flat = last and abs(best.value) <= best.error <= rtol * max(e.steepest for e in estimates)
+    if claimed == 0.0 and (is_flat or estimates[0].slope.value == 0.0):
         return Evidence("right", best)  # constant as far as can be seen, or as flat as can be told
     return Evidence("unresolved", best)
 
@@ -267,11 +279,14 @@ def _from_both_sides(here: _Here, claimed: Sequence[float], rtol: float) -> list
 def _one_sided(here: _Here, sign: float) -> list[Slope]:
     """Return the slopes on one side, from the steps that tell them best."""
     found = [_UNKNOWN] * len(here.base)
+    slopes: list[Slope] = []
     if here.sides[sign] is not None and all(map(math.isfinite, here.base)):
         for step in here.steps(sign):
             slopes = one_sided(here.outputs, here.x, sign * step, here.base)
-            found = [min(pair, key=lambda slope: slope.error) for pair in zip(found, slopes, strict=True)]
-    return found
+            pairs = zip(found, slopes, strict=True)
+            found = [min(a, b, key=lambda slope: slope.error) if math.isfinite(b.value) else a for a, b in pairs]
+    # Only the smallest step can tell what is infinitely steep from what is steep by comparison with what is far away.
+    return [b if math.isinf(b.value) else a for a, b in zip(found, slopes or found, strict=True)]
 
 
 def _judge_sides(claimed: float, left: Slope, right: Slope, rtol: float) -> Evidence:
@@ -288,10 +303,6 @@ def _judge_sides(claimed: float, left: Slope, right: Slope, rtol: float) -> Evid
         return Evidence(says, mean, (mean.value, mean.value))
     says = "kink" if low - unsure <= claimed <= high + unsure else "outside"
     return Evidence(says, sides=(left.value, right.value))
-
-
-def _is_sure(evidence: Evidence, rtol: float) -> bool:
-    return evidence.says == "right" and evidence.slope.error <= rtol * abs(evidence.slope.value)
 
 
 def _has_corner(evidence: Evidence) -> bool:
