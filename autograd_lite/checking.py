@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise, product
 from random import Random
-from statistics import median
 from typing import Any, NamedTuple
 
 from .differences import EPSILON
@@ -143,8 +142,9 @@ def gradcheck(
             there are numbers in them; f is then any function of floats. By default the engine's own.
 
     Raises:
-        TypeError: f is neither, or gives something else than numbers.
-        ValueError: order is not 1, 2 or 3, no x is given, or the data of a recorded Value was changed.
+        TypeError: f is neither, or gives something else than numbers, or so does `gradient`.
+        ValueError: order is not 1, 2 or 3, rtol not between 0 and 1, no x is given, or the data of a recorded Value
+            was changed.
 
     >>> import autograd_lite as al
     >>> gradcheck(lambda x, y: al.tanh(x * y), 0.5, 2.0)
@@ -161,6 +161,10 @@ def gradcheck(
     if order not in (1, 2, 3):
         raise ValueError(f"gradcheck goes from order 1 to order 3, not {reprlib.repr(order)}")
     rtol = number(rtol, "rtol")
+    if not 0.0 < rtol < 1.0:
+        raise ValueError(f"rtol must lie between 0 and 1, as 1e-8 does, not {rtol}")
+    if gradient is not None and not callable(gradient):
+        raise TypeError(f"gradient= must be a function of the same arguments as f, not {reprlib.repr(gradient)}")
     if isinstance(f, Value):
         if gradient is not None:
             raise TypeError("gradient= is for a function; a recorded Value has its own")
@@ -224,12 +228,16 @@ class _Check:
         if says in ("kink", "outside"):
             kink = findings.get("kink")
             node = kink and kink.node
+            if says == "outside" and not self.order:
+                return Verdict.WRONG, "it lies beside the slopes on the two sides", None
             if says == "outside" and self._is_of_a_rule(node):
                 return Verdict.WRONG, *self._blamed_rule()
             return Verdict.KINK, str(kink or "the slopes on the two sides differ"), node
-        if says == "wrong":
-            return Verdict.WRONG, *(self._blamed_rule() if self.subject.outputs else ("", None))
         hidden = findings.get("unresolved")
+        if says == "wrong":
+            why, node = self._blamed_rule() if self.order else ("", None)
+            if node is not None or hidden is None or not self.sweeps.agree:
+                return Verdict.WRONG, why, node
         if says == "right":
             return Verdict.CORRECT, "", None
         if (
@@ -328,7 +336,7 @@ def _rate(subject: Subject) -> float:
         for coarse, fine, least in zip(before, after, noise, strict=True)
         if math.isfinite(coarse) and min(coarse, fine) > least
     ]
-    return median(rates) if rates else math.nan
+    return sorted(rates)[len(rates) // 2] if rates else math.nan
 
 
 # ---- the operations one by one -------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from .differences import EPSILON, Slope, central, one_sided
@@ -85,11 +84,19 @@ def examine(
     if not here.is_smooth:
         return _from_both_sides(here, claimed, rtol)
     found = _from_the_middle(here, claimed, slack, rtol)
-    if not opaque and all(evidence.says != "wrong" for evidence in found):
+    if not opaque and all(evidence.says == "right" for evidence in found):
         return found
-    # There may be a kink that no operation tells of: only there do the slopes on the two sides differ.
-    sided = _from_both_sides(here, claimed, rtol)
-    return [b if (opaque or a.says == "wrong") and _has_corner(b) else a for a, b in zip(found, sided, strict=True)]
+    return [_settled(*each, opaque, rtol) for each in zip(found, _from_both_sides(here, claimed, rtol), strict=True)]
+
+
+def _settled(middle: Evidence, sided: Evidence, opaque: bool, rtol: float) -> Evidence:
+    """Prefer what both sides say where there is a kink that no operation tells of, or where only they can tell."""
+    if (opaque or middle.says == "wrong") and _has_corner(sided):
+        return sided
+    is_sure = sided.slope.error <= rtol * abs(sided.slope.value)
+    if middle.says == "unresolved" and is_sure and sided.says in ("right", "outside"):
+        return Evidence("right" if sided.says == "right" else "wrong", sided.slope)
+    return middle
 
 
 class _Here:
@@ -107,7 +114,8 @@ class _Here:
     def _look_aside(self) -> None:
         self.tiny = max(self.tiny, math.ulp(self.x))
         self.sides = {sign: self._path_at(self.x + sign * self.tiny) for sign in (-1.0, 1.0)}
-        self.is_smooth = all(self._same(self.path, side) for side in self.sides.values())
+        self._fixed: dict[float, set[tuple[int, int]]] = {}
+        self.is_smooth = all(self._same(self.path, side, sign) for sign, side in self.sides.items())
 
     def outputs(self, x: float) -> list[float]:
         return self.f(x)[0]
@@ -138,7 +146,7 @@ class _Here:
             step *= 2.0**-5 if step > scale * 2.0**-48 else 2.0**-30  # around 0, there is no end of fineness
 
     def _fits(self, step: float, signs: Sequence[float]) -> bool:
-        return all(self._same(self.sides[sign], self._path_at(self.x + sign * step)) for sign in signs)
+        return all(self._same(self.sides[sign], self._path_at(self.x + sign * step), sign) for sign in signs)
 
     def _path_at(self, x: float) -> Path | None:
         """Return the path to x, or None where the outputs are not finite."""
@@ -148,13 +156,14 @@ class _Here:
             return None
         return path if all(map(math.isfinite, values)) else None
 
-    def _same(self, a: Path | None, b: Path | None) -> bool:
+    def _same(self, a: Path | None, b: Path | None, sign: float) -> bool:
         """Say whether two paths are one and the same function: the same operations, and no kink between them."""
         if a is None or b is None or len(a) != len(b):
             return False
-        return all(p.op is q.op and not self._kink_between(i, p, q) for i, (p, q) in enumerate(zip(a, b, strict=True)))
+        pairs = enumerate(zip(a, b, strict=True))
+        return all(p.op is q.op and not self._kink_between(i, p, q, sign) for i, (p, q) in pairs)
 
-    def _kink_between(self, i: int, p: Passing, q: Passing) -> bool:
+    def _kink_between(self, i: int, p: Passing, q: Passing, sign: float) -> bool:
         """Say whether a kink may lie between: a distance to it changes at most as the (one or two) operands do."""
         if not p.distances:
             return False
@@ -163,24 +172,25 @@ class _Here:
         if move == 0.0 or len(p.distances) != len(q.distances):
             return move > 0.0
         distances = enumerate(zip(p.distances, q.distances, strict=True))
-        return any(move >= abs(d) + abs(e) and (i, n) not in self._fixed for n, (d, e) in distances)
+        return any(move >= abs(d) + abs(e) and not (d == e and self._is_fixed(i, n, sign)) for n, (d, e) in distances)
+
+    def _is_fixed(self, i: int, n: int, sign: float) -> bool:
+        """Say whether on one side a kink stays as far away whatever x is, as the two operands of maximum(x, x) do."""
+        if sign not in self._fixed:
+            wide = max(abs(self.x), 1.0) / 4.0
+            found = [self._path_at(self.x + sign * step) for step in (self.tiny, 1024.0 * self.tiny, wide / 32.0, wide)]
+            known = [path for path in found if path is not None and [p.op for p in path] == [p.op for p in self.path]]
+            self._fixed[sign] = {
+                (i, n)
+                for i, p in enumerate(known[0] if known else ())
+                for n, d in enumerate(p.distances)
+                if all(path[i].distances[n : n + 1] == (d,) for path in known)
+            }
+        return (i, n) in self._fixed[sign]
 
     @property
     def _distances(self) -> list[tuple[float, ...]]:
         return [p.distances for p in self.path if p.distances]
-
-    @cached_property
-    def _fixed(self) -> set[tuple[int, int]]:
-        """Return the kinks on the path that stay as far away whatever x is, as far as can be seen, by their places."""
-        wide = max(abs(self.x), 1.0) / 4.0
-        around = [self._path_at(self.x + step) for step in (-wide, -self.tiny, self.tiny, wide)]
-        known = [path for path in around if path is not None and [p.op for p in path] == [p.op for p in self.path]]
-        return {
-            (i, n)
-            for i, p in enumerate(self.path)
-            for n, d in enumerate(p.distances)
-            if d != 0.0 and all(path[i].distances[n : n + 1] == (d,) for path in known)
-        }
 
 
 # ---- from the middle ------------------------------------------------------------------------------------------
@@ -201,12 +211,15 @@ def _from_the_middle(here: _Here, claimed: Sequence[float], slack: Sequence[floa
     # Where the rounding of x alone would change an output by all that it is, nobody can tell the slope.
     lost = [abs(d) * math.ulp(here.x) > 1e-3 * abs(y) > 0.0 for d, y in zip(claimed, here.base, strict=True)]
 
+    def judge(last: bool) -> None:
+        found[:] = [_judge(*each, rtol, last) for each in zip(claimed, estimates, lost, strict=True)]
+
     def look(step: float) -> None:
         rounding = 4.0 * EPSILON * abs(here.x) / step  # of x: its slope changes with it
         slopes = central(here.outputs, here.x, step, here.base)
         for known, least, (slope, steepest) in zip(estimates, slack, slopes, strict=True):
             known.append(_Estimate(slope, least + rounding * steepest, steepest))
-        found[:] = [_judge(*each, rtol) for each in zip(claimed, estimates, lost, strict=True)]
+        judge(last=False)
 
     for step in here.steps(-1.0, 1.0):
         look(step)
@@ -216,14 +229,15 @@ def _from_the_middle(here: _Here, claimed: Sequence[float], slack: Sequence[floa
         if all(evidence.says != "wrong" for evidence in found):
             break
         look(step)
+    judge(last=True)
     return found
 
 
-def _judge(claimed: float, estimates: Sequence[_Estimate], lost: bool, rtol: float) -> Evidence:
+def _judge(claimed: float, estimates: Sequence[_Estimate], lost: bool, rtol: float, last: bool) -> Evidence:
     """Weigh a claimed slope against estimates: one that is sure may agree, but it takes two to contradict.
 
     The estimates come from large steps to small ones, and a small step that contradicts a large one is right: a large
-    one may step over all that happens.
+    one may step over all that happens. So before the last step is made, a claim is not forgiven what is steep far away.
     """
     standing: list[_Estimate] = []
     for estimate in reversed(estimates):
@@ -233,6 +247,8 @@ def _judge(claimed: float, estimates: Sequence[_Estimate], lost: bool, rtol: flo
     if not standing:
         return Evidence("unresolved")
     slack = min(e.slack for e in standing)
+    if not last:
+        slack = min(slack, rtol * abs(claimed))
     for slope in (e.slope for e in estimates):
         allowed = rtol * max(abs(claimed), abs(slope.value)) + slack
         if slope.error <= allowed and abs(claimed - slope.value) <= allowed + slope.error:
@@ -240,8 +256,9 @@ def _judge(claimed: float, estimates: Sequence[_Estimate], lost: bool, rtol: flo
     claim = Slope(claimed, (rtol * abs(claimed) + slack) / _TRUST)
     if len(standing) > 1 and not lost and all(_differ(claim, e.slope) for e in standing[:2]):
         return Evidence("wrong", standing[0].slope)
-    best, _, steepest = standing[0]
-    if claimed == 0.0 and (estimates[0].slope.value == 0.0 or abs(best.value) <= best.error <= rtol * steepest):
+    best = standing[0].slope
+    is_flat = last and abs(best.value) <= best.error <= rtol * max(e.steepest for e in estimates)
+    if claimed == 0.0 and (is_flat or estimates[0].slope.value == 0.0):
         return Evidence("right", best)  # constant as far as can be seen, or as flat as can be told
     return Evidence("unresolved", best)
 
@@ -262,11 +279,14 @@ def _from_both_sides(here: _Here, claimed: Sequence[float], rtol: float) -> list
 def _one_sided(here: _Here, sign: float) -> list[Slope]:
     """Return the slopes on one side, from the steps that tell them best."""
     found = [_UNKNOWN] * len(here.base)
+    slopes: list[Slope] = []
     if here.sides[sign] is not None and all(map(math.isfinite, here.base)):
         for step in here.steps(sign):
             slopes = one_sided(here.outputs, here.x, sign * step, here.base)
-            found = [min(pair, key=lambda slope: slope.error) for pair in zip(found, slopes, strict=True)]
-    return found
+            pairs = zip(found, slopes, strict=True)
+            found = [min(a, b, key=lambda slope: slope.error) if math.isfinite(b.value) else a for a, b in pairs]
+    # Only the smallest step can tell what is infinitely steep from what is steep by comparison with what is far away.
+    return [b if math.isinf(b.value) else a for a, b in zip(found, slopes or found, strict=True)]
 
 
 def _judge_sides(claimed: float, left: Slope, right: Slope, rtol: float) -> Evidence:

@@ -132,7 +132,7 @@ floor      = Op("floor",      "⌊·⌋",    ieee.floor,      lambda z, x: (0.0,
 ceil       = Op("ceil",       "⌈·⌉",    ieee.ceil,       lambda z, x: (0.0,),                          (REAL,), _at_whole)
 maximum    = Op("maximum",    "max",    ieee.maximum,    lambda z, x, y: (greater(x, y), greater(y, x)), (REAL, REAL), _at_tie)
 minimum    = Op("minimum",    "min",    ieee.minimum,    lambda z, x, y: (greater(y, x), greater(x, y)), (REAL, REAL), _at_tie)
-clamp      = Op("clamp",      "clamp",  ieee.clamp,      lambda z, x, lower, upper: (within(x, lower, upper), less(x, lower) * (1.0 - less(upper, lower)), less(upper, maximum(x, lower))), (REAL, REAL, REAL), _at_bounds)
+clamp      = Op("clamp",      "clamp",  ieee.clamp,      lambda z, x, lower, upper: (within(x, lower, upper) * less(lower, upper), less(x, lower) * (1.0 - less(upper, lower)), less(upper, maximum(x, lower))), (REAL, REAL, REAL), _at_bounds)
 where      = Op("where",      "where",  lambda condition, x, y: x if condition else y, lambda z, condition, x, y: (0.0, nonzero(condition), 1.0 - nonzero(condition)), (REAL, REAL, REAL), _at_zero)
 
 # ---- activations ----------------------------------------------------------------------------------------

@@ -510,7 +510,8 @@ def _expressions(draw: st.DrawFn, steps: st.SearchStrategy[Step], max_nodes: int
     point = draw(st.lists(_ORDINARY, min_size=1, max_size=min(max_nodes, 4)))
     most = max_nodes - len(point)
     program = _Program(point)
-    for step in draw(st.lists(steps, min_size=draw(st.integers(0, most)), max_size=most)):
+    least = draw(st.sampled_from([0, most // 2, most]))  # not any number: the fewer there are, the better it shrinks
+    for step in draw(st.lists(steps, min_size=least, max_size=most)):
         program.add(step, shared)
     return program.expression()
 

@@ -99,7 +99,7 @@ def foreign(f: Callable[..., Any], gradient: Callable[..., Any], xs: Sequence[An
     [[6.0]]
     """
     point = [number(x, "the point") for x in _flat(xs)]
-    claimed = [number(d, "the gradient") for d in _flat([gradient(*_like(xs, (), iter(point)))])]
+    claimed = [number(d, "the gradient") for d in _parts(gradient(*_like(xs, (), iter(point))))]
     if len(claimed) != len(point):
         raise ValueError(f"gradient= gave {len(claimed)} numbers for {len(point)} inputs; one for each is wanted")
 
@@ -148,6 +148,11 @@ def _outputs(result: Any) -> list[Value]:
 def _flat(xs: Sequence[Any], fixed: Collection[int] = ()) -> list[Any]:
     """Lay the arguments flat, without those that stay as they are."""
     return [part for k, x in enumerate(xs) if k not in fixed for part in (x if _is_list(x) else (x,))]
+
+
+def _parts(x: Any) -> list[Any]:
+    """Lay lists of lists flat, as the gradient by several arguments is, some of them lists."""
+    return [part for inner in x for part in _parts(inner)] if _is_list(x) else [x]
 
 
 def _like(xs: Sequence[Any], fixed: Collection[int], parts: Iterator[Any]) -> list[Any]:

@@ -18,6 +18,8 @@ from random import Random
 from reprlib import repr as short
 from typing import Any, Literal
 
+from .files import read_at_most
+
 __all__ = [
     "Dataset",
     "Scaler",
@@ -435,8 +437,7 @@ class _Table:
 
 
 def _read_bytes(path: str | PathLike[str]) -> bytes:
-    with Path(path).open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
+    content = read_at_most(path, _MAX_BYTES)
     if len(content) > _MAX_BYTES:
         raise ValueError(f"{path}: the file is larger than {_MAX_BYTES:,} bytes; give a part of it")
     return content

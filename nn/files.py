@@ -1,11 +1,32 @@
-"""Write a file so that a reader finds all of it or none of it."""
+"""Write a file so that a reader finds all of it or none of it, and read one within bounds."""
 
 import os
 import secrets
 from os import PathLike
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["read_at_most", "write_atomically"]
+
+
+def read_at_most(path: str | PathLike[str], max_bytes: int) -> bytes:
+    """Return the content of a file, or the start of it: more than `max_bytes`, by a little, if it is larger than that.
+
+    It is read a part at a time, as a single read takes memory for all that may come, also if the file is small.
+
+    Raises:
+        OSError: The file can't be read.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_atomically(Path(folder) / "note.txt", "done")
+    ...     read_at_most(Path(folder) / "note.txt", 2**40)
+    b'done'
+    """
+    content = bytearray()
+    with Path(path).open("rb") as file:
+        while len(content) <= max_bytes and (part := file.read(2**20)):
+            content += part
+    return bytes(content)
 
 
 def write_atomically(path: str | PathLike[str], content: str | bytes) -> None:

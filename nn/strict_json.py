@@ -7,9 +7,10 @@ no such numbers.
 import json
 import math
 from os import PathLike
-from pathlib import Path
 from reprlib import repr as short
 from typing import Any
+
+from .files import read_at_most
 
 __all__ = ["check_header", "check_keys", "decode", "from_json", "json_object", "listed", "read_text", "to_json"]
 
@@ -24,14 +25,14 @@ def read_text(path: str | PathLike[str], max_bytes: int) -> str:
         ValueError: It is too large, or not UTF-8.
 
     >>> from nn.files import write_atomically
+    >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     write_atomically(Path(folder) / "note.txt", "done")
     ...     read_text(Path(folder) / "note.txt", max_bytes=4)
     'done'
     """
-    with Path(path).open("rb") as file:
-        content = file.read(max_bytes + 1)
+    content = read_at_most(path, max_bytes)
     if len(content) > max_bytes:
         raise ValueError(f"the file is larger than {max_bytes:,} bytes")
     return content.decode("utf-8")
