@@ -18,8 +18,8 @@ from reprlib import repr as short
 
 import autograd_lite as al
 from autograd_lite import Value
+from autograd_lite.files import write_atomically
 
-from .files import write_atomically
 from .folding import fold
 from .graph_picture import graph_dot, nodes_and_edges
 from .layout import lay_out, lay_out_with_fonts

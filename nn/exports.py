@@ -19,10 +19,10 @@ from typing import Any
 
 import autograd_lite as al
 from autograd_lite import Op, Scope, Value
+from autograd_lite.files import write_atomically
 from autograd_lite.op import number
 from autograd_lite.value import recording
 
-from .files import write_atomically
 from .modules import Unit
 from .strict_json import check_header, check_keys, decode, from_json, json_object, read_text, to_json
 from .wording import counted, operation_text, or_dash, printable

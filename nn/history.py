@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import PathLike
 
-from .files import write_atomically
+from autograd_lite.files import write_atomically
+
 from .tasks import Record
 
 __all__ = ["DivergenceError", "History"]

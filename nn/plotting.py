@@ -14,8 +14,8 @@ from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 import autograd_lite as al
+from autograd_lite.files import write_atomically
 
-from .files import write_atomically
 from .history import History
 from .modules import Module
 from .tasks import Row, are_probabilities, examples_of, recorded_outputs

@@ -23,8 +23,8 @@ from statistics import fmean
 from typing import Any
 
 import autograd_lite as al
+from autograd_lite.files import write_atomically
 
-from .files import write_atomically
 from .history import History, measured_texts
 from .modules import MLP, Activation, Layer, Neuron, _name
 from .network_picture import columns_of

@@ -18,9 +18,9 @@ from weakref import WeakSet
 
 import autograd_lite as al
 from autograd_lite import Value
+from autograd_lite.files import write_atomically
 from autograd_lite.steps import Backward, Event, events
 
-from .files import write_atomically
 from .folding import Folded, fold
 from .naming import names_in
 from .step_page import Page, fits, page_of
