@@ -30,6 +30,7 @@ from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
 from .audit_checks import CHECKS, Check
+from .files import write_atomically
 
 __all__ = ["NOTES", "Audit", "Result", "add_arguments", "audit", "main", "run"]
 
