@@ -238,6 +238,7 @@ class _Check:
             why, node = self._blamed_rule() if self.order else ("", None)
             if node is not None or hidden is None or not self.sweeps.agree:
                 return Verdict.WRONG, why, node
+            return Verdict.ILL_CONDITIONED, f"{hidden}, and from differences of the whole, too", hidden.node
         if says == "right":
             return Verdict.CORRECT, "", None
         if (

@@ -251,7 +251,7 @@ def test_outside_of_the_domain(f, x, why):
 def test_what_rounding_hides_is_neither_right_nor_wrong(f):
     found = gradcheck(f, 1.0).partials[0]
     assert found.verdict is Verdict.ILL_CONDITIONED
-    assert re.search(r"hides it in its rounding: differences tell it to ± \S+ only", found.why)
+    assert "hides it in its rounding" in found.why
 
 
 def test_what_is_not_recorded_is_missed():
