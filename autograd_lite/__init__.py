@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from .anomaly import AnomalyError, detect_anomaly
 from .checking import Partial, Report, Verdict, gradcheck
+from .compiler import BranchError, CompiledFunction, TraceError
+from .compiler import compile as compile
 from .derivatives import derivative, grad, gradients, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from .graph import topological_order
 from .op import CONSTANT, REAL, REALS, Domain, Op
@@ -30,10 +32,10 @@ globals().update(TABLE)
 custom = Op  # an operation of your own is declared as the table's are
 
 __all__ = [
-    "CONSTANT", "REAL", "REALS", "TABLE", "AnomalyError", "Backward", "Domain", "Event", "Forward", "Op", "Partial",
-    "Report", "Scope", "Steps", "Value", "Verdict", "custom", "derivative", "detect_anomaly", "events", "grad",
-    "gradcheck", "gradients", "hessian", "hvp", "jacobian", "jvp", "no_grad", "scope", "softmax", "stop_gradient",
-    "topological_order", "value_and_grad", "vjp",
+    "CONSTANT", "REAL", "REALS", "TABLE", "AnomalyError", "Backward", "BranchError", "CompiledFunction", "Domain",
+    "Event", "Forward", "Op", "Partial", "Report", "Scope", "Steps", "TraceError", "Value", "Verdict", "custom",
+    "derivative", "detect_anomaly", "events", "grad", "gradcheck", "gradients", "hessian", "hvp", "jacobian", "jvp",
+    "no_grad", "scope", "softmax", "stop_gradient", "topological_order", "value_and_grad", "vjp",
 ]  # fmt: skip
 # `from autograd_lite import *` leaves Python's own abs, pow and sum alone.
 __all__ += [name for name in TABLE if not hasattr(builtins, name)]

@@ -174,7 +174,7 @@ class Detection(contextlib.AbstractContextManager[None]):
 # ---- looking ---------------------------------------------------------------------------------------------------
 
 
-class _Detector:
+class _Detector(Watch):
     """Look at every node that a block makes and every sweep that it begins."""
 
     def __init__(self, inf: bool, outer: Watch | None) -> None:

@@ -14,7 +14,6 @@ import keyword
 import math
 import os
 import reprlib
-import secrets
 import signal
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from tempfile import TemporaryFile
 from typing import IO, NamedTuple
 
 from .audit_checks import CHECKS, Check
+from .files import write_atomically
 
 __all__ = ["NOTES", "Audit", "Result", "add_arguments", "audit", "main", "run"]
 
@@ -513,9 +513,9 @@ def run(args: argparse.Namespace) -> int:
     report = Audit(str(target), tuple(results))
     print("", *_details(report, colour), sep="\n")
     if args.json is not None:
-        _write(args.json, report.json())
+        write_atomically(args.json, report.json())
     if args.html is not None:
-        _write(args.html, report.html())
+        write_atomically(args.html, report.html())
     return 0 if report else 1
 
 
@@ -523,22 +523,6 @@ def _kept(results: Iterable[Result], kept: list[Result]) -> Iterator[Result]:
     for r in results:
         kept.append(r)
         yield r
-
-
-def _write(path: str, text: str) -> None:
-    """Write a file so that a reader finds all of it or none; a device or a pipe is simply written to."""
-    target = Path(path).resolve()
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        if target.exists() and not target.is_file():
-            target.write_text(text, encoding="utf-8")
-        else:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(target)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from error  # not the temporary name
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

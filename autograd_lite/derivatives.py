@@ -54,6 +54,8 @@ def gradients(y: Value, xs: Iterable[Value], create_graph: bool = False) -> list
             raise TypeError(f"gradients relates Values, but {reprlib.repr(value)} is of type {type(value).__name__}")
     if (watch := watching()) is not None:
         watch.sweep(y, 1.0)
+        if not create_graph:
+            watch.read(y)
     if not create_graph:
         found = adjoints(topological_order(y), {y: 1.0}, _edges)
         return [found.get(x, 0.0) for x in xs]
@@ -78,7 +80,7 @@ def _differentiable_edges(node: Value) -> list[tuple[Value, Any]]:
         pairs = zip(operand, partial, strict=True) if type(operand) is tuple else ((operand, partial),)
         edges += [(x, d) for x, d in pairs if isinstance(x, Value)]
     now = [node.op.value(*map(_data, operands)), *(_data(partial) for _, partial in edges)]
-    recorded = [node.data, *node.partials]
+    recorded = [node._data, *node.partials]
     if now != recorded and list(map(repr, now)) != list(map(repr, recorded)):  # repr: nan is not nan
         raise ValueError(
             f"the data of {node!r} or of a value it was made from was changed after that was recorded; "
@@ -88,7 +90,7 @@ def _differentiable_edges(node: Value) -> list[tuple[Value, Any]]:
 
 
 def _data(x: Any) -> Any:
-    return x.data if isinstance(x, Value) else tuple(map(_data, x)) if isinstance(x, tuple) else x
+    return x._data if isinstance(x, Value) else tuple(map(_data, x)) if isinstance(x, tuple) else x
 
 
 def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:

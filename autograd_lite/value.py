@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from operator import mul
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from . import ops
 from .graph import backpropagate
@@ -18,7 +18,18 @@ from .op import Op, carrier, carriers, number
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Scope", "Value", "Watch", "in_mode", "no_grad", "recording", "scope", "stop_gradient", "watching"]
+__all__ = [
+    "Scope",
+    "Value",
+    "Watch",
+    "in_mode",
+    "is_recording",
+    "no_grad",
+    "recording",
+    "scope",
+    "stop_gradient",
+    "watching",
+]
 
 _new = object.__new__
 
@@ -82,6 +93,8 @@ class Value:
     @property
     def data(self) -> float:
         """The number itself."""
+        if _modes and (watch := watching()) is not None:
+            watch.read(self)
         return self._data
 
     @data.setter
@@ -159,6 +172,7 @@ class Value:
         grad = number(grad, "the gradient to start from")
         if (watch := watching()) is not None:
             watch.sweep(self, grad)
+            watch.read(self)
         backpropagate(self, grad)
 
     # ---- arithmetic: the rows of the table, inlined for two Values or a Value and a float; a test holds them to it
@@ -237,16 +251,16 @@ class Value:
         return _record(ops.ceil, (self,))
 
     def __lt__(self, other: Any) -> bool:
-        return self._data < _number_in(other)
+        return _seen(self, "<", other, self._data < _number_in(other))
 
     def __le__(self, other: Any) -> bool:
-        return self._data <= _number_in(other)
+        return _seen(self, "<=", other, self._data <= _number_in(other))
 
     def __gt__(self, other: Any) -> bool:
-        return self._data > _number_in(other)
+        return _seen(self, ">", other, self._data > _number_in(other))
 
     def __ge__(self, other: Any) -> bool:
-        return self._data >= _number_in(other)
+        return _seen(self, ">=", other, self._data >= _number_in(other))
 
     # ---- what a Value refuses to be
 
@@ -326,6 +340,13 @@ _sumprod = getattr(math, "sumprod", None)  # Python 3.12; what `ieee.sumprod` do
 
 def _number_in(x: Any) -> float:
     return x._data if isinstance(x, Value) else number(x, "what a Value is compared with")
+
+
+def _seen(x: Value, sign: str, y: Any, outcome: bool) -> bool:
+    """Show a comparison to whoever watches, and give its outcome."""
+    if _modes and (watch := watching()) is not None:
+        watch.compared(x, sign, y, outcome)
+    return outcome
 
 
 # ---- recording: what applying a row to Values means ---------------------------------------------------------
@@ -508,14 +529,35 @@ class Scope:
         return "/".join(part.name for part in self.path)
 
 
-class Watch(Protocol):
-    """Look at what a block does, and raise an error to stop it: `detect_anomaly` is one."""
+class Watch:
+    """Look at what a block does, and raise an error to stop it: `detect_anomaly` and the compiler's tracer do.
+
+    >>> class Count(Watch):
+    ...     nodes = 0
+    ...
+    ...     def made(self, node):
+    ...         self.nodes += 1
+    >>> count = Count()
+    >>> with in_mode(watch=count):
+    ...     y = Value(2.0) * 3.0 + 1.0
+    >>> count.nodes
+    2
+    """
 
     def made(self, node: Value) -> None:
         """Look at a node just made, before anyone else can."""
 
     def sweep(self, y: Value, grad: float) -> None:
         """Look at a sweep back from y before it is done."""
+
+    def compared(self, x: Value, sign: str, y: Any, outcome: bool) -> None:
+        """Look at a comparison of x with y, a Value or a number."""
+
+    def read(self, x: Value) -> None:
+        """Look at x before its number, or those of its gradient, are read."""
+
+    def stopped(self, x: Value, leaf: Value) -> None:
+        """Look at the leaf that `stop_gradient` has made of x."""
 
 
 class _Mode(NamedTuple):
@@ -549,6 +591,16 @@ def _set_mode(thread: int, mode: _Mode) -> None:
         _modes.pop(thread, None)
     else:
         _modes[thread] = mode
+
+
+def is_recording() -> bool:
+    """Tell whether what this thread computes now is recorded.
+
+    >>> with no_grad():
+    ...     is_recording()
+    False
+    """
+    return _modes.get(get_ident(), _USUAL).recording
 
 
 def watching() -> Watch | None:
@@ -611,4 +663,9 @@ def stop_gradient(x: Any) -> Any:
     >>> x.grad
     3.0
     """
-    return Value(x._data, x.name) if isinstance(x, Value) else number(x)
+    if not isinstance(x, Value):
+        return number(x)
+    leaf = Value(x._data, x.name)
+    if (watch := watching()) is not None:
+        watch.stopped(x, leaf)
+    return leaf

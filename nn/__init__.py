@@ -11,6 +11,8 @@
 
 from . import data, init, losses, optim
 from .animation import Animation, animate
+from .compiling import CompiledModel
+from .compiling import compile as compile
 from .drawing import Drawing, draw
 from .explanations import Deltas, Explanation, deltas, explain
 from .exports import graph_json, mermaid, read_graph, save_graph, tree
@@ -19,12 +21,14 @@ from .notation import Formulas, latex
 from .optim import SGD, Adam, AdamW, RMSprop
 from .persistence import load, save
 from .plotting import plot_boundary, plot_history
+from .replaying import Replay, replay
 from .stepping import Stepper, stepper
 from .training import DivergenceError, History, classify, evaluate, fit, predict
 
 __all__ = [
-    "MLP", "SGD", "Adam", "AdamW", "Animation", "Deltas", "DivergenceError", "Drawing", "Explanation", "Formulas",
-    "History", "Layer", "Module", "Neuron", "RMSprop", "Stepper", "animate", "classify", "data", "deltas", "draw",
-    "evaluate", "explain", "fit", "graph_json", "init", "latex", "load", "losses", "mermaid", "optim", "plot_boundary",
-    "plot_history", "predict", "read_graph", "save", "save_graph", "stepper", "tree",
+    "MLP", "SGD", "Adam", "AdamW", "Animation", "CompiledModel", "Deltas", "DivergenceError", "Drawing",
+    "Explanation", "Formulas", "History", "Layer", "Module", "Neuron", "RMSprop", "Replay", "Stepper", "animate",
+    "classify", "data", "deltas", "draw", "evaluate", "explain", "fit", "graph_json", "init", "latex", "load",
+    "losses", "mermaid", "optim", "plot_boundary", "plot_history", "predict", "read_graph", "replay", "save",
+    "save_graph", "stepper", "tree",
 ]  # fmt: skip

@@ -19,12 +19,12 @@ from reprlib import repr as short
 
 import autograd_lite as al
 from autograd_lite import Value
+from autograd_lite.files import write_atomically
 from autograd_lite.op import number
 from autograd_lite.steps import Steps, events
 
 from .dot import LINE, PALE
 from .drawing import Drawing
-from .files import write_atomically
 from .folding import fold
 from .graph_picture import graph_dot, nodes_and_edges
 from .wording import counted

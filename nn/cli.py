@@ -277,6 +277,7 @@ DIR gets {", ".join(_FILES[:-1])} and, if there are classes of two inputs, {_FIL
 {_defaults()}
 
 examples:  autograd-lite train digits
+           autograd-lite train digits --compile
            autograd-lite train moons --layers 8,8 --activation tanh --out moons
            autograd-lite train houses.csv --target price
 """
@@ -297,6 +298,9 @@ def _add_train_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seed", metavar="N", type=int, default=0, help="of data, split, weights and order; 0 by default"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="train with compiled code, much faster; needs the extra `compile`"
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="where to write the files; runs/DATA by default")
 
@@ -343,7 +347,7 @@ def _train(args: argparse.Namespace) -> int:
     with _folder(args.out or Path("runs", Path(args.data).stem)) as folder:
         print(f"{args.data}: {len(train)} rows to train with, {len(test)} to test with")
         print(predictor.model)
-        history = _fitted(predictor, train, test, recipe, _OPTIMIZERS[args.optimizer], args.seed)
+        history = _fitted(predictor, train, test, recipe, _OPTIMIZERS[args.optimizer], args.seed, args.compile)
         if history.interrupted:
             print(f"interrupted after {len(history)} of {recipe.epochs} epochs")
         _write_files(folder, predictor, history, dataset)
@@ -413,7 +417,13 @@ def _untrained(train: Dataset, layers: tuple[int, ...], activation: al.Op, seed:
 
 
 def _fitted(
-    predictor: _Predictor, train: Dataset, test: Dataset, recipe: _Recipe, make: Callable[..., Optimizer], seed: int
+    predictor: _Predictor,
+    train: Dataset,
+    test: Dataset,
+    recipe: _Recipe,
+    make: Callable[..., Optimizer],
+    seed: int,
+    compile: bool,
 ) -> History:
     model = predictor.model
     steps = recipe.epochs * math.ceil(len(train) / recipe.batch)
@@ -425,6 +435,7 @@ def _fitted(
         batch_size=recipe.batch,
         validation=predictor.standardised(test),
         seed=seed,
+        compile=compile,
     )
 
 

@@ -18,7 +18,7 @@ from random import Random
 from reprlib import repr as short
 from typing import Any, Literal
 
-from .files import read_at_most
+from autograd_lite.files import read_at_most
 
 __all__ = [
     "Dataset",

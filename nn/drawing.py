@@ -6,7 +6,6 @@ out as SVG, PNG or PDF. It holds text only: it shows the numbers as they were wh
 
 from __future__ import annotations
 
-import base64
 import html
 import math
 import os
@@ -19,14 +18,15 @@ from reprlib import repr as short
 
 import autograd_lite as al
 from autograd_lite import Value
+from autograd_lite.files import write_atomically
 
-from .files import write_atomically
 from .folding import fold
 from .graph_picture import graph_dot, nodes_and_edges
 from .layout import lay_out, lay_out_with_fonts
 from .modules import MLP, Layer, Neuron
 from .naming import names_in
 from .network_picture import columns_of, network_dot
+from .pages import framed
 from .wording import counted
 
 __all__ = ["Drawing", "draw"]
@@ -205,28 +205,17 @@ class Drawing:
 
         A notebook that is not trusted shows no frame; where it is shown, it removes the image when it has loaded.
         """
+        points = re.search(r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"', self.svg)
+        width, height = (float(each) * 4 / 3 for each in points.groups()) if points else (800.0, 400.0)  # 3 pt are 4 px
+        least = 0.7  # of its size; what would be smaller is scrolled instead
         alt = html.escape(self.summary)
         page = (
-            f'<!DOCTYPE html><meta charset="utf-8"><title>{alt}</title>'
-            f"<style>body{{margin:0}}svg{{display:block;border-radius:8px}}</style>{self.svg}"
+            f'<!DOCTYPE html><meta charset="utf-8"><title>{alt}</title><style>body{{margin:0}}svg{{display:block;'
+            f"border-radius:8px;height:auto;max-width:max(100%,{width * least:.0f}px)}}</style>{self.svg}"
         )
-        points = re.search(r'<svg[^>]* height="([\d.]+)pt"', self.svg)
-        height = math.ceil(float(points[1]) * 4 / 3) + 20 if points else 400  # CSS: 3 pt are 4 px; 20 for a scroll bar
-        return framed(page, height, self.svg, self.summary)
-
-
-def framed(page: str, height: int, svg: str, title: str, allow: str = "") -> str:
-    """Return a sandboxed frame with a page in it, and the picture for where frames are taken away."""
-    image = base64.b64encode(svg.encode()).decode()
-    return (
-        f"<div>{frame(page, height, title, allow)}"
-        f'<img alt="{html.escape(title)}" src="data:image/svg+xml;base64,{image}" style="max-width:100%"></div>'
-    )
-
-
-def frame(page: str, height: int, title: str, allow: str = "") -> str:
-    """Return a sandboxed frame with a page in it; when it has loaded, what follows it is removed."""
-    return (
-        f'<iframe title="{html.escape(title)}" sandbox="{allow}" srcdoc="{html.escape(page)}" '
-        f'style="width:100%;height:{height}px;border:0" onload="this.nextElementSibling?.remove()"></iframe>'
-    )
+        bar = 20
+        size = (
+            f"aspect-ratio:{width:.0f}/{height:.0f};"
+            f"min-height:{math.ceil(height * least) + bar}px;max-height:{math.ceil(height) + bar}px"
+        )
+        return framed(page, size, self.svg, self.summary)

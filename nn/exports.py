@@ -19,10 +19,10 @@ from typing import Any
 
 import autograd_lite as al
 from autograd_lite import Op, Scope, Value
+from autograd_lite.files import write_atomically
 from autograd_lite.op import number
 from autograd_lite.value import recording
 
-from .files import write_atomically
 from .modules import Unit
 from .strict_json import check_header, check_keys, decode, from_json, json_object, read_text, to_json
 from .wording import counted, operation_text, or_dash, printable
@@ -84,7 +84,8 @@ _SPECIAL = re.compile(r"(?!(?<=\d)\.(?=\d))[^A-Za-z0-9 ,\u0080-\U0010ffff]|[°¶
 
 def _in_mermaid(text: str) -> str:
     """Return a text in which no character means anything to Mermaid, to its Markdown or to HTML."""
-    return _SPECIAL.sub(lambda special: f"#{ord(special[0])};", text)
+    apart = text.replace(r"\n", "⧵n")  # U+29F5 for a backslash: before n, even an escaped one would break the line
+    return _SPECIAL.sub(lambda special: f"#{ord(special[0])};", apart)
 
 
 # ---- what is said of a node -----------------------------------------------------------------------------------

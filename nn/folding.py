@@ -346,9 +346,12 @@ class _Classing:
             self.own[i] = _what(graph.nodes[i]), i in graph.roots, i in self.path, is_run
             self.operands[i] = [parent for k in run for parent, _ in graph.edges[k] if parent not in inside]
             self.uses[i] = [
-                (self.last[consumer], -1 if self.last[consumer] != consumer else (slot, self.roles.get(consumer)))
+                (self.last[consumer], -1 if self._in_run(consumer) else (slot, self.roles.get(consumer)))
                 for consumer, slot in graph.consumers[i]
             ]
+
+    def _in_run(self, i: int) -> bool:
+        return len(self.members.get(self.last[i], ())) > 1
 
     def attempts(self) -> Iterator[tuple[Sequence[int], _Kinds]]:
         """Give classes that make fewer and fewer boxes; the last ones fit in any case."""

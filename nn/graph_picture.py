@@ -175,6 +175,10 @@ def _operations(values: Sequence[Value]) -> str:
 
 # ---- DOT ------------------------------------------------------------------------------------------------------
 
+# How long Graphviz looks for the best places. Most graphs have them sooner; a long chain whose links share their
+# operands, such as a loop with a weight, would take minutes.
+_PATIENCE = {"nslimit": "2", "nslimit1": "2"}
+
 
 def graph_dot(
     nodes: Sequence[Node],
@@ -198,7 +202,7 @@ def graph_dot(
     folded = any(edge.n_edges > 1 for edge in edges)
     graph = graphviz.Digraph(
         graph_attr={
-            "rankdir": orientation, "nodesep": "0.2", "ranksep": "0.45", **PAPER,
+            "rankdir": orientation, "nodesep": "0.2", "ranksep": "0.45", **PAPER, **_PATIENCE,
             **({} if folded else {"ordering": "in"}), **_below(scale, note),
         },
         node_attr={"shape": "box", "margin": "0.08,0.04", "width": "0", "height": "0", **TEXT},
@@ -238,7 +242,9 @@ def _looks(node: Node, scale: Heat | None) -> dict[str, str]:
 
 
 def _box(node: Node, times: str, pale: str, ink: str) -> str:
-    title = [f"<b>{label_text(node.name)}</b>"] if node.name else []
+    # Bold letters are wider than Graphviz takes them to be.
+    room = "&#160;" if node.operation or times else ""
+    title = [f"<b>{label_text(node.name)}</b>{room}"] if node.name else []
     title += [label_text(node.operation, 48)] if node.operation else []
     title += [f'<font color="{pale}">{times}</font>'] if times else []
     rows = [f'<tr><td colspan="2"><font point-size="13">{" ".join(title)}</font></td></tr>'] if title else []

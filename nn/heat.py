@@ -53,7 +53,7 @@ class Heat:
     def legend(self) -> str:
         """The scale as an HTML-like table of Graphviz."""
         steps = (_coloured(i / (_STEPS - 1))[0] for i in range(_STEPS))
-        bar = "".join(f'<td bgcolor="{colour}" width="12" height="10" fixedsize="true"></td>' for colour in steps)
+        bar = "".join(f'<td bgcolor="{colour}" width="12" height="10"></td>' for colour in steps)
         cells = [f"<td>|grad|  {self.low:.2g}</td>{bar}<td>{self.high:.2g}</td>"]
         cells += ["<td>   white: 0</td>"] * self.has_zero + ["<td>   black: nan or inf</td>"] * self.has_others
         return f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1"><tr>{"".join(cells)}</tr></table>'

@@ -17,7 +17,17 @@ import autograd_lite as al
 from autograd_lite import Value
 from autograd_lite.op import number, sequence
 
-__all__ = ["binary_cross_entropy", "cross_entropy", "half_sse", "hinge", "huber", "mae", "mse"]
+__all__ = ["AnyTarget", "binary_cross_entropy", "cross_entropy", "half_sse", "hinge", "huber", "mae", "mse"]
+
+
+class AnyTarget(Value):
+    """Stand for the target of any example, while a loss is traced to be compiled; what it is was checked before.
+
+    >>> half_sse([Value(3.0)], AnyTarget(1.0)).op
+    <operation mul(a, b)>
+    """
+
+    __slots__ = ()
 
 
 def half_sse(outputs: Sequence[Value], target: float | Iterable[float]) -> Value:
@@ -92,8 +102,8 @@ def hinge(outputs: Sequence[Value], target: float) -> Value:
     >>> hinge([Value(0.25)], -1).data
     1.25
     """
-    output, t = _single("hinge", outputs), number(target, "the target of hinge")
-    if t not in (-1.0, 1.0):
+    output, t = _single("hinge", outputs), _number("the target of hinge", target)
+    if not isinstance(t, AnyTarget) and t not in (-1.0, 1.0):
         raise ValueError(f"the target of hinge must be -1 or 1, got {t:g}; make it from a class 0 or 1 by 2*t - 1")
     return al.relu(1.0 - t * output)
 
@@ -115,13 +125,14 @@ def binary_cross_entropy(outputs: Sequence[Value], target: float) -> Value:
     >>> f"{binary_cross_entropy([Value(0.0)], 1).data:.4f}"
     '0.6931'
     """
-    z, t = _single("binary_cross_entropy", outputs), number(target, "the target of binary_cross_entropy")
-    if not 0.0 <= t <= 1.0:
-        raise ValueError(f"the target of binary_cross_entropy must be within 0 and 1, got {t:g}")
-    if t == 0.0:
-        return al.softplus(z)
-    if t == 1.0:
-        return al.softplus(-z)
+    z, t = _single("binary_cross_entropy", outputs), _number("the target of binary_cross_entropy", target)
+    if not isinstance(t, AnyTarget):
+        if not 0.0 <= t <= 1.0:
+            raise ValueError(f"the target of binary_cross_entropy must be within 0 and 1, got {t:g}")
+        if t == 0.0:
+            return al.softplus(z)
+        if t == 1.0:
+            return al.softplus(-z)
     return t * al.softplus(-z) + (1.0 - t) * al.softplus(z)
 
 
@@ -145,6 +156,12 @@ def cross_entropy(outputs: Sequence[Value], class_index: int) -> Value:
     1.9287498479639178e-22
     """
     logits = list(sequence(outputs, "cross_entropy"))
+    if isinstance(class_index, AnyTarget) and len(logits) > 1:
+        is_other = [class_index - k for k in range(len(logits))]  # 0 for the right class
+        right = al.sum([al.where(other, 0.0, z) for other, z in zip(is_other, logits, strict=True)])
+        return al.softplus(
+            al.logsumexp([al.where(o, z, -math.inf) for o, z in zip(is_other, logits, strict=True)]) - right
+        )
     if not isinstance(class_index, Integral):
         raise TypeError(
             f"the target of cross_entropy must be the index of a class, an integer, got {short(class_index)}"
@@ -166,12 +183,17 @@ def _errors(loss: str, outputs: Sequence[Value], target: Any) -> list[Value]:
     """Return o − t for every output."""
     outputs = sequence(outputs, loss)
     given = sequence(target, loss) if isinstance(target, Iterable) else (target,)
-    targets = [number(t, f"a target of {loss}") for t in given]
+    targets = [_number(f"a target of {loss}", t) for t in given]
     if len(targets) != len(outputs):
         raise ValueError(f"{loss} wants one target per output, got {len(outputs)} outputs and {len(targets)} targets")
     if not outputs:
         raise ValueError(f"{loss} of no outputs is not defined")
     return [o - t for o, t in zip(outputs, targets, strict=True)]
+
+
+def _number(what: str, target: Any) -> Any:
+    """Return a target as a float, or as it is if it stands for any."""
+    return target if isinstance(target, AnyTarget) else number(target, what)
 
 
 def _single(loss: str, outputs: Sequence[Value]) -> Any:

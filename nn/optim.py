@@ -8,15 +8,17 @@ A learning rate is a number, or a schedule: a function from how many steps have 
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Integral
 from reprlib import repr as short
+from typing import Any, ClassVar
 
 from autograd_lite import Value
 from autograd_lite.op import number
 
 __all__ = [
-    "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "cosine", "exponential_decay", "step_decay", "warmup",
+    "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "RuleOptimizer", "cosine", "exponential_decay", "step_decay",
+    "warmup",
 ]  # fmt: skip
 
 Schedule = Callable[[int], float]
@@ -72,8 +74,12 @@ class Optimizer(ABC):
         >>> SGD([Value(1.0)], lr=lambda steps: 1 / (1 + steps)).learning_rate
         1.0
         """
+        return self.rate_after(self.steps)
+
+    def rate_after(self, steps: int) -> float:
+        """Return the rate of a step before which so many have been taken."""
         if callable(self.lr):
-            return _in_range(f"the learning rate that the schedule gives after {self.steps} steps", self.lr(self.steps))
+            return _in_range(f"the learning rate that the schedule gives after {steps} steps", self.lr(steps))
         return _in_range("lr", self.lr)
 
     def step(self) -> None:
@@ -104,7 +110,40 @@ class Optimizer(ABC):
     def _move(self, rate: float) -> None: ...
 
 
-class SGD(Optimizer):
+State = tuple[Any, ...]
+
+
+class RuleOptimizer(Optimizer):
+    """Move each parameter by a rule of its own number, gradient and state: the base of the optimisers here.
+
+    The rule is written with operators only, and is given the square root to use. So it runs on floats, and when
+    training is compiled it is traced on Values and becomes part of the program.
+
+    Attributes:
+        state: For each parameter the tuple of what is remembered of it.
+    """
+
+    remembers: ClassVar[int]  # how many numbers of each parameter
+
+    def __init__(self, parameters: Iterable[Value], lr: float | Schedule) -> None:
+        super().__init__(parameters, lr)
+        self.state: list[State] = [(0.0,) * self.remembers] * len(self.parameters)
+
+    @abstractmethod
+    def rule(self, w: Any, g: Any, state: State, step: Sequence[Any], sqrt: Callable[[Any], Any]) -> tuple[Any, State]:
+        """Return where a parameter w with gradient g moves, and its new state; `step` is what `step_numbers` gives."""
+
+    def step_numbers(self, rate: float, steps: int) -> tuple[float, ...]:
+        """Return the numbers that all parameters share in a step, before which so many have been taken."""
+        return (rate,)
+
+    def _move(self, rate: float) -> None:
+        step, rule, state, sqrt = self.step_numbers(rate, self.steps), self.rule, self.state, math.sqrt
+        for i, w in enumerate(self.parameters):
+            w.data, state[i] = rule(w.data, w.grad, state[i], step, sqrt)
+
+
+class SGD(RuleOptimizer):
     """Make stochastic gradient descent: v ← βv + g, then w ← w − αv.
 
     With β = 0 this is the plain rule w ← w − αg. Source: the lecture, sections "Gradient Descent" and "Momentum".
@@ -127,6 +166,8 @@ class SGD(Optimizer):
     '0.5000'
     """
 
+    remembers = 1
+
     def __init__(
         self,
         parameters: Iterable[Value],
@@ -141,17 +182,19 @@ class SGD(Optimizer):
             raise ValueError("nesterov needs momentum; give momentum=0.9, say")
         self.nesterov = nesterov
         self.weight_decay = _in_range("weight_decay", weight_decay)
-        self._v = [0.0] * len(self.parameters)
 
-    def _move(self, rate: float) -> None:
-        beta, decay = self.momentum, self.weight_decay
-        for i, w in enumerate(self.parameters):
-            g = w.grad + decay * w.data
-            self._v[i] = v = beta * self._v[i] + g
-            w.data -= rate * (g + beta * v if self.nesterov else v)
+    def rule(self, w: Any, g: Any, state: State, step: Sequence[Any], sqrt: Callable[[Any], Any]) -> tuple[Any, State]:
+        """Return w and v after a step."""
+        (v,), (rate,) = state, step
+        if self.weight_decay:
+            g = g + self.weight_decay * w
+        if not self.momentum:
+            return w - rate * g, state
+        v = self.momentum * v + g
+        return w - rate * (g + self.momentum * v if self.nesterov else v), (v,)
 
 
-class Adam(Optimizer):
+class Adam(RuleOptimizer):
     """Make Adam: steps of about α, whatever the size of the gradients.
 
     In step t, m ← β₁m + (1 − β₁)g and v ← β₂v + (1 − β₂)g², then w ← w − α·m̂ / (√v̂ + ε), where
@@ -172,6 +215,8 @@ class Adam(Optimizer):
     '0.9000'
     """
 
+    remembers = 2
+
     def __init__(
         self,
         parameters: Iterable[Value],
@@ -189,17 +234,17 @@ class Adam(Optimizer):
             _in_range("the second of betas", beta2, below=1.0),
         )
         self.eps = _positive("eps", eps)
-        self._m = [0.0] * len(self.parameters)
-        self._v = [0.0] * len(self.parameters)
 
-    def _move(self, rate: float) -> None:
-        beta1, beta2 = self.betas
-        correction1, correction2 = (1.0 - beta ** (self.steps + 1) for beta in self.betas)
-        for i, w in enumerate(self.parameters):
-            g = w.grad
-            self._m[i] = m = beta1 * self._m[i] + (1.0 - beta1) * g
-            self._v[i] = v = beta2 * self._v[i] + (1.0 - beta2) * g * g
-            w.data -= rate * (m / correction1) / (math.sqrt(v / correction2) + self.eps)
+    def step_numbers(self, rate: float, steps: int) -> tuple[float, ...]:
+        """Return α, and the 1 − βᵗ by which m and v are corrected."""
+        return (rate, *(1.0 - beta ** (steps + 1) for beta in self.betas))
+
+    def rule(self, w: Any, g: Any, state: State, step: Sequence[Any], sqrt: Callable[[Any], Any]) -> tuple[Any, State]:
+        """Return w, m and v after a step."""
+        (m, v), (beta1, beta2), (rate, correction1, correction2) = state, self.betas, step
+        m = beta1 * m + (1.0 - beta1) * g
+        v = beta2 * v + (1.0 - beta2) * g * g
+        return w - rate * (m / correction1) / (sqrt(v / correction2) + self.eps), (m, v)
 
 
 class AdamW(Adam):
@@ -234,13 +279,12 @@ class AdamW(Adam):
         super().__init__(parameters, lr, betas, eps)
         self.weight_decay = _in_range("weight_decay", weight_decay)
 
-    def _move(self, rate: float) -> None:
-        for w in self.parameters:
-            w.data *= 1.0 - rate * self.weight_decay
-        super()._move(rate)
+    def rule(self, w: Any, g: Any, state: State, step: Sequence[Any], sqrt: Callable[[Any], Any]) -> tuple[Any, State]:
+        """Return w, m and v after a step."""
+        return super().rule(w * (1.0 - step[0] * self.weight_decay), g, state, step, sqrt)
 
 
-class RMSprop(Optimizer):
+class RMSprop(RuleOptimizer):
     """Make RMSprop: v ← av + (1 − a)g², then w ← w − αg / (√v + ε), where a is `alpha` and α the learning rate.
 
     Source: T. Tieleman and G. Hinton (2012), Neural Networks for Machine Learning, lecture 6.5.
@@ -258,19 +302,20 @@ class RMSprop(Optimizer):
     '0.8000'
     """
 
+    remembers = 1
+
     def __init__(
         self, parameters: Iterable[Value], lr: float | Schedule, alpha: float = 0.99, eps: float = 1e-8
     ) -> None:
         super().__init__(parameters, lr)
         self.alpha = _in_range("alpha", alpha, below=1.0)
         self.eps = _positive("eps", eps)
-        self._v = [0.0] * len(self.parameters)
 
-    def _move(self, rate: float) -> None:
-        for i, w in enumerate(self.parameters):
-            g = w.grad
-            self._v[i] = v = self.alpha * self._v[i] + (1.0 - self.alpha) * g * g
-            w.data -= rate * g / (math.sqrt(v) + self.eps)
+    def rule(self, w: Any, g: Any, state: State, step: Sequence[Any], sqrt: Callable[[Any], Any]) -> tuple[Any, State]:
+        """Return w and v after a step."""
+        (v,), (rate,) = state, step
+        v = self.alpha * v + (1.0 - self.alpha) * g * g
+        return w - rate * g / (sqrt(v) + self.eps), (v,)
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:

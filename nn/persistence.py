@@ -11,8 +11,8 @@ from reprlib import repr as short
 from typing import Any, overload
 
 import autograd_lite as al
+from autograd_lite.files import write_atomically
 
-from .files import write_atomically
 from .init import constant
 from .modules import MLP, Activation
 from .strict_json import check_header, check_keys, decode, from_json, json_object, listed, read_text, to_json

@@ -14,10 +14,12 @@ from reprlib import repr as short
 from typing import TYPE_CHECKING, Any
 
 import autograd_lite as al
+from autograd_lite.files import write_atomically
 
-from .files import write_atomically
+from .history import History
 from .modules import Module
-from .training import History, Row, _are_probabilities, _examples, _recorded_outputs, predict
+from .tasks import Row, are_probabilities, examples_of, recorded_outputs
+from .training import predict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,18 +131,18 @@ def plot_boundary(
     ['different', 'same']
     """
     figure = _figure(6.4, 4.8, path)
-    examples = _examples(X, y)
+    examples = examples_of(X, y)
     rows = [row for row, _ in examples]
     if len(rows[0]) != 2:
         raise ValueError(f"a boundary is drawn for models of two inputs, but the rows of X have {len(rows[0])} numbers")
-    outputs = _recorded_outputs(model, rows[0])
+    outputs = recorded_outputs(model, rows[0])
     count = max(2, len(outputs))
     indices = [_class_index(i, target, len(outputs)) for i, (_, target) in enumerate(examples)]
     names = _names("classes", [f"class {k}" for k in range(count)] if classes is None else classes, count)
     x1_name, x2_name = _names("feature_names", feature_names, 2)
 
     x1s, x2s = (_spaced(column) for column in zip(*rows, strict=True))
-    known = _are_probabilities(outputs)
+    known = are_probabilities(outputs)
     scores = [_scores(each, known) for each in predict(model, [(x1, x2) for x2 in x2s for x1 in x1s])]
     axes = figure.subplots()
     _draw_regions(axes, x1s, x2s, scores if known else [al.softmax(each) for each in scores])

@@ -1,4 +1,4 @@
-// Replay a recorded training: every picture is computed from the weights of the epoch that the slider is at.
+// Replay a recorded training, with player.js: every picture is computed from the weights of the epoch that the slider is at.
 //
 // `mount(root, story)` takes an element and a story of
 //   model: what was trained; layers: [{units: [name of the activation], softmax}]; units: their labels, the inputs' first
@@ -11,43 +11,6 @@
 // Names come from users: they are only ever set as text.
 
 const MOST_UNITS = 16; // of a layer that are drawn; all are computed
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-function shape(tag, attributes = {}, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-const ICONS = {
-  "first epoch": "M4 4h2.5v12H4zM16 4v12L7.5 10z",
-  back: "M14 4v12L5.5 10z",
-  play: "M5 3v14l12-7z",
-  pause: "M5 4h3.5v12H5zM11.5 4H15v12h-3.5z",
-  next: "M6 4v12l8.5-6z",
-  "last epoch": "M13.5 4H16v12h-2.5zM4 4v12l8.5-6z",
-};
-
-// Drawn, since few fonts have these signs.
-function call(button, label) {
-  const icon = shape("svg", { viewBox: "0 0 20 20", width: 20, height: 20, "aria-hidden": true }, shape("path", { d: ICONS[label] }));
-  button.replaceChildren(icon);
-  button.title = label;
-  button.setAttribute("aria-label", label);
-}
-
-function button(label) {
-  const made = element("button", { type: "button" });
-  call(made, label);
-  return made;
-}
 
 const number = (x) => String(Number(x.toPrecision(3))).replace("-", "−");
 const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
@@ -209,14 +172,8 @@ export function mount(root, story) {
   let chosen = null; // the layer and number of the unit that is shown large; null for what the network gives
   let paper = [255, 255, 255];
   let all = [];
-  let timer = 0;
 
   // What is on the page.
-  const [first, back, play, next, end] = ["first epoch", "back", "play", "next", "last epoch"].map(button);
-  const slider = element("input", { type: "range", min: 0, max: last, "aria-label": "epoch" });
-  const count = element("output", { class: "count" });
-  const bar = element("div", { class: "bar", role: "toolbar", "aria-label": "epochs" }, first, back, play, next, end, slider, count);
-
   const heading = element("h2");
   const whole = element("button", { type: "button", class: "whole" }, "← back to the output");
   const legend = element("div", { class: "legend" });
@@ -251,9 +208,10 @@ export function mount(root, story) {
   const losing = element("div", { class: "curve" }, curve);
   const side = element("section", { class: "side", "aria-label": "measured" }, told, key, losing, notes);
 
-  root.tabIndex = 0;
-  root.dataset.lmSuppressShortcuts = true; // JupyterLab takes the arrow keys otherwise
-  root.append(network, plot, side, bar);
+  const playing = player(root, {
+    unit: "epoch", last, position, pace: Math.min(Math.max(12000 / (last + 1), 60), 600), show, told, // some twelve seconds in all
+  });
+  root.append(network, plot, side, playing.bar);
 
   const style = (part, rules) => Object.assign(part.style, rules);
 
@@ -281,7 +239,7 @@ export function mount(root, story) {
     const made = element("button", { type: "button", class: "unit", "aria-pressed": false }, canvas, label);
     made.onclick = () => {
       chosen = made.getAttribute("aria-pressed") === "true" ? null : [layer, k];
-      show();
+      playing.update();
     };
     diagram.append(made);
     return { k, made, canvas, label };
@@ -521,7 +479,8 @@ export function mount(root, story) {
 
   // ---- moving
 
-  function show() {
+  function show(to) {
+    position = to;
     const weights = numbers.subarray(position * size, (position + 1) * size);
     all = responses(layers, weights, inputs, places);
     thumbnails();
@@ -533,71 +492,14 @@ export function mount(root, story) {
     epoch.textContent = name;
     const texts = figures[position].length ? figures[position] : ["nothing measured yet"];
     list.replaceChildren(...texts.map((text) => element("li", {}, text)));
-    slider.value = position;
-    slider.setAttribute("aria-valuetext", `${name}: ${texts.join(", ")}`);
-    count.textContent = `${epochs[position]} / ${epochs[last]}`;
-    first.disabled = back.disabled = position === 0;
-    next.disabled = end.disabled = position === last;
-    root.dataset.position = position;
+    return [`${epochs[position]} / ${epochs[last]}`, `${name}: ${texts.join(", ")}`];
   }
 
-  function playing(yes) {
-    call(play, yes ? "pause" : "play");
-    told.setAttribute("aria-live", yes ? "off" : "polite"); // nobody can listen that fast
-  }
-
-  function stop() {
-    clearInterval(timer);
-    timer = 0;
-    playing(false);
-  }
-
-  function move(to) {
-    position = Math.min(Math.max(to, 0), last);
-    show();
-  }
-
-  function go(to) {
-    stop();
-    move(to);
-  }
-
-  function toggle() {
-    if (timer) return stop();
-    if (position === last) move(0);
-    playing(true);
-    timer = setInterval(() => {
-      if (position < last) move(position + 1);
-      if (position === last) stop();
-    }, Math.min(Math.max(12000 / (last + 1), 60), 600)); // some twelve seconds in all
-  }
-
-  first.onclick = () => go(0);
-  back.onclick = () => go(position - 1);
-  play.onclick = toggle;
-  next.onclick = () => go(position + 1);
-  end.onclick = () => go(last);
-  slider.oninput = () => go(Number(slider.value));
   whole.onclick = () => {
     chosen = null;
-    show();
-    root.focus();
+    playing.update();
+    playing.focus();
   };
-  const keys = {
-    ArrowRight: () => go(position + 1),
-    ArrowLeft: () => go(position - 1),
-    Home: () => go(0),
-    End: () => go(last),
-    " ": toggle,
-  };
-  root.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || !(event.key in keys)) return;
-    if (event.key === " " && ["BUTTON", "SUMMARY"].includes(event.target.tagName)) return; // which presses the button
-    event.preventDefault();
-    event.stopPropagation(); // a notebook has its own use for these keys
-    keys[event.key]();
-  });
-
   function fit() {
     const side = Math.max(Math.min(frame.clientWidth - 26, frame.clientHeight - 22), 120);
     style(frame, { gridTemplateColumns: `22px ${side}px`, gridTemplateRows: `${side}px 20px` });
@@ -607,7 +509,7 @@ export function mount(root, story) {
 
   function dress() {
     paper = rgb(getComputedStyle(root).getPropertyValue("--sheet"));
-    show();
+    playing.update();
   }
 
   const resized = new ResizeObserver(fit);
@@ -615,9 +517,4 @@ export function mount(root, story) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", dress);
   dress();
   fit();
-}
-
-export function start(root) {
-  mount(root, JSON.parse(root.querySelector("script").textContent));
-  if (window.top === window) root.focus(); // in a notebook, the focus is not ours to take
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import html
-import json
 import math
 import os
 import struct
@@ -17,7 +16,6 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from itertools import islice
 from operator import index
 from reprlib import repr as short
@@ -25,14 +23,14 @@ from statistics import fmean
 from typing import Any
 
 import autograd_lite as al
+from autograd_lite.files import write_atomically
 
-from .drawing import framed
-from .files import write_atomically
+from .history import History, measured_texts
 from .modules import MLP, Activation, Layer, Neuron, _name
 from .network_picture import columns_of
+from .pages import frame, framed, page
 from .plotting import _COLORS, _class_index, _names, _scores, _spaced
-from .step_page import _sha256
-from .training import Example, History, Row, Target, _are_probabilities, _examples, _measured, _recorded_outputs
+from .tasks import Example, Row, Target, are_probabilities, examples_of, recorded_outputs
 from .wording import counted, printable
 
 __all__ = ["Replay", "replay"]
@@ -41,7 +39,7 @@ _MOST_EPOCHS = 201  # places of the slider; more can't be told apart
 _MOST_NUMBERS = 100_000  # weights in a page: 1.1 MB
 _MOST_POINTS = 500
 _LONGEST_NAME = 24
-_HEIGHT = 560  # of the page in a notebook, in pixels
+_SIZE = "height:560px"  # of the page in a notebook
 _MOST_PRODUCTS = 160_000  # of weights and places for the map of the still picture: 0.3 s
 # Of classes and of signs: what speaks for class 1 is positive. The blue of positive weights is that of `draw`.
 _NEGATIVE, _POSITIVE = _COLORS[1], _COLORS[0]
@@ -89,8 +87,8 @@ def replay(
     Replay(MLP(2 inputs -> 4 tanh -> 1 linear: a 2-layer network, 17 parameters): epochs 0 to 20, 4 examples)
     """
     _check_recorded(history, model)
-    examples = _examples(X, y)
-    outputs = _recorded_outputs(model, examples[0][0])
+    examples = examples_of(X, y)
+    outputs = recorded_outputs(model, examples[0][0])
     network = _network(model)
     _check_computed(network, model, examples[0][0], [output.data for output in outputs])
     n_inputs = len(examples[0][0])
@@ -103,7 +101,7 @@ def replay(
         network=network,
         examples=examples,
         plane=plane,
-        goal=_goal(history, examples, len(outputs), _are_probabilities(outputs), classes),
+        goal=_goal(history, examples, len(outputs), are_probabilities(outputs), classes),
         features=_shown_names("feature_names", feature_names, n_inputs),
         units=[[column.label(k) for k in range(column.size)] for column in columns_of(model, None, None)],
         epochs=_kept(len(history) + 1, min(_MOST_EPOCHS, max(2, _MOST_NUMBERS // len(history.weights[0])))),
@@ -196,12 +194,15 @@ class Replay:
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
         makers: dict[str, Callable[[], str]] = {
-            "text/html": lambda: framed(self._page(), _HEIGHT, self._picture, self._title, "allow-scripts"),
+            "text/html": lambda: framed(self._page(), _SIZE, self._picture, self._title, "allow-scripts"),
             "image/svg+xml": lambda: self._picture,
             "text/plain": self.__repr__,
         }
         wanted = set(include or makers) - set(exclude or ())
         return {mime: make() for mime, make in makers.items() if mime in wanted}
+
+    def _mime_(self) -> tuple[str, str]:  # what marimo asks for; it shows every frame, and would keep the image, too
+        return "text/html", frame(self._page(), _SIZE, self._title, "allow-scripts")
 
     @property
     def _title(self) -> str:
@@ -212,21 +213,7 @@ class Replay:
         return _still(self)
 
     def _page(self) -> str:
-        # No name can end the element, nor be taken for a comment in it.
-        data = json.dumps(_story(self), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        data = data.replace("<", "\\u003c")
-        style, module = (resources.files("nn").joinpath(f"replay.{kind}").read_text("utf-8") for kind in ("css", "js"))
-        script = f'{module}\nstart(document.querySelector(".replay"));\n'
-        policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
-        title = html.escape(self._title)
-        return (
-            f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
-            f'<style>{style}</style>\n</head>\n<body>\n<main class="replay" aria-label="{title}">\n'
-            f'<script type="application/json">{data}</script>\n</main>\n'
-            f'<script type="module">{script}</script>\n</body>\n</html>\n'
-        )
+        return page("replay", self._title, _story(self))
 
 
 # ---- what is asked for ----------------------------------------------------------------------------------------
@@ -352,7 +339,7 @@ def _story(replay: Replay) -> dict[str, Any]:
         "colors": _PALETTE,
         "points": _points(replay),
         "epochs": replay.epochs,
-        "figures": [_measured(records[epoch - 1]) if epoch else [] for epoch in replay.epochs],
+        "figures": [measured_texts(records[epoch - 1]) if epoch else [] for epoch in replay.epochs],
         "losses": _losses(replay),
         "notes": _notes(replay),
         "weights": base64.b64encode(weights.tobytes()).decode(),
@@ -430,7 +417,7 @@ def _captions(replay: Replay) -> list[tuple[int, int, str, str]]:
             20,
             24,
             "start",
-            ", ".join([f"after epoch {replay.epochs[-1]:,}", *(_measured(records[-1]) if records else [])]),
+            ", ".join([f"after epoch {replay.epochs[-1]:,}", *(measured_texts(records[-1]) if records else [])]),
         ),
         (20, 352, "start", f"{plane.low[0]:.4g}"),
         (170, 352, "middle", names[0]),

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import resources
 from typing import Any
 
 from autograd_lite import Value
 from autograd_lite.steps import Backward, Event, Forward, Steps
 
-from .drawing import Drawing, frame, framed
+from .dot import LINE, STYLES
+from .drawing import Drawing
 from .folding import Folded
 from .graph_picture import Node, Span, graph_dot, nodes_and_edges
+from .pages import frame, framed, page
 from .wording import counted, printable
 
 __all__ = ["Page", "fits", "page_of"]
@@ -59,33 +56,27 @@ class Page:
 
     def framed(self, position: int) -> str:
         """Return a frame that opens at an event, and an image for where frames are taken away."""
-        return framed(self.html(position), self.height, self.picture.svg, self.title, "allow-scripts")
+        return framed(self.html(position), f"height:{self.height}px", self.picture.svg, self.title, "allow-scripts")
 
     def frame(self, position: int) -> str:
         """Return the frame alone."""
-        return frame(self.html(position), self.height, self.title, "allow-scripts")
+        return frame(self.html(position), f"height:{self.height}px", self.title, "allow-scripts")
 
     def html(self, position: int) -> str:
         """Return the file that opens at an event."""
-        # No name can end the element, nor be taken for a comment in it.
-        story = self.story | {"position": self.steps[position]}
-        data = json.dumps(story, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-        style, module = (resources.files("nn").joinpath(f"stepper.{kind}").read_text("utf-8") for kind in ("css", "js"))
-        style = f"html, body {{ height: 100%; margin: 0; }}\n{style}"
-        script = f'{module}\nstart(document.querySelector(".stepper"));\n'
-        policy = f"default-src 'none'; style-src '{_sha256(style)}'; script-src '{_sha256(script)}'"
-        title = html.escape(self.title)
-        return (
-            f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-            f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
-            f'<style>{style}</style>\n</head>\n<body>\n<main class="stepper" aria-label="{title}">\n'
-            f'{self.svg}\n<script type="application/json">{data}</script>\n</main>\n'
-            f'<script type="module">{script}</script>\n</body>\n</html>\n'
-        )
+        return page("stepper", self.title, self.story | {"position": self.steps[position]}, self.svg)
 
 
-def page_of(steps: Steps, folded: Folded, names: Mapping[Value, str], text: Callable[[int], str], title: str) -> Page:
+def page_of(
+    steps: Steps,
+    folded: Folded,
+    names: Mapping[Value, str],
+    text: Callable[[int], str],
+    title: str,
+    *,
+    orientation: str = "LR",
+    heat: bool = False,
+) -> Page:
     """Lay the picture out, and tell its story: event by event, or box by box where there are more than 2000 events.
 
     Args:
@@ -94,6 +85,8 @@ def page_of(steps: Steps, folded: Folded, names: Mapping[Value, str], text: Call
         names: What each node is called.
         text: The line of an event, given by its number.
         title: What it is.
+        orientation: "LR" from left to right, "TB" from top to bottom.
+        heat: Colour the boxes by |grad|.
 
     Raises:
         ValueError: The picture would be too large.
@@ -125,8 +118,9 @@ def page_of(steps: Steps, folded: Folded, names: Mapping[Value, str], text: Call
         "labels": teller.labels,
         "events": [teller.told(group) for group in groups],
         "note": "; ".join(notes),
+        "heat": heat,
     }
-    picture = Drawing(graph_dot(nodes, edges, False, "LR"), title)
+    picture = Drawing(graph_dot(nodes, edges, False, orientation, heat=heat), title)
     return Page(title, picture, story, [group[-1] for group in groups], _steps(groups, len(steps)))
 
 
@@ -256,14 +250,17 @@ _SPARE = (
     r"<!--.*?-->\n|<title>.*?</title>\n| xml:space=\"preserve\"| text-anchor=\"start\"| font-family=\"[^\"]*\""
     r"| font-size=\"11.00\"|<g id=\"a_[^\"]*\"><a [^>]*>\n|</a>\n</g>\n"
 )
+# What the style says of most lines, arrow heads and boxes.
+_USUAL = (
+    rf' fill="none" stroke="{LINE}"(?= d=)|'
+    rf' fill="(?:{LINE}|{STYLES["node"][0]})" stroke="{LINE}"(?= points=)'
+)
 
 
 def _compact(svg: str) -> str:
     """Take away what the page does not need, tooltips among it: about half of the picture."""
     svg = re.sub(_SPARE, "", svg, flags=re.DOTALL).replace("&#45;", "-")
     svg = svg.replace(' font-size="9.00" fill="#6b7280"', ' class="what"')
+    svg = svg.replace(' font-weight="bold" font-size="13.00"', ' class="name"')
+    svg = re.sub(_USUAL, "", svg)
     return re.sub(r' (?:d|points)="[^"]*"', lambda path: re.sub(r"(\.\d)\d+", r"\1", path[0]), svg)
-
-
-def _sha256(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,4 +1,5 @@
-// Step through the events of a computation in its picture: one module for a page, a frame and a widget of a notebook.
+// Step through the events of a computation in its picture: one module, with player.js, for a page, a frame and a widget
+// of a notebook.
 //
 // `mount(root, story, moved)` takes an element with the SVG of the graph in it (ids `node-K`, `edge-K-P`), a story of
 //   name: what is differentiated; root: its number, null if it is not in the picture
@@ -6,50 +7,16 @@
 //   events: [node, text, value] forwards, then [node, text, grad, parent, place of the line] backwards;
 //     a box that stands for many has no number (null), a line within it no place (null)
 //   note: what is folded
+//   heat: whether a box has the colour of its gradient, which is not shown before the gradient is
 //   position: where to start
 // and a function to tell each position that the user goes to.
 // Names come from users: they are only ever set as text.
 
 const EACH = 900; // milliseconds a step lasts while playing
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-const ICONS = {
-  "first step": "M4 4h2.5v12H4zM16 4v12L7.5 10z",
-  back: "M14 4v12L5.5 10z",
-  play: "M5 3v14l12-7z",
-  pause: "M5 4h3.5v12H5zM11.5 4H15v12h-3.5z",
-  next: "M6 4v12l8.5-6z",
-  "last step": "M13.5 4H16v12h-2.5zM4 4v12l8.5-6z",
-};
-
-// Drawn, since few fonts have these signs.
-function call(button, label) {
-  const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  for (const [name, value] of Object.entries({ viewBox: "0 0 20 20", width: 20, height: 20, "aria-hidden": true })) icon.setAttribute(name, value);
-  path.setAttribute("d", ICONS[label]);
-  icon.append(path);
-  button.replaceChildren(icon);
-  button.title = label;
-  button.setAttribute("aria-label", label);
-}
-
-function button(label) {
-  const made = element("button", { type: "button" });
-  call(made, label);
-  return made;
-}
-
 const RIM = 52; // pixels: there are the hints
 const ARROWS = { left: "←", right: "→", top: "↑", bottom: "↓" };
 
-export function mount(root, { name, root: result, labels, events, note, position = 0 }, moved = () => {}) {
+export function mount(root, { name, root: result, labels, events, note, heat, position = 0 }, moved = () => {}) {
   const svg = root.querySelector("svg");
   const within = (id) => svg.querySelector(`[id="${id}"]`); // not by document: another stepper has the same ids
   const nodes = labels.map((_, k) => within(`node-${k}`));
@@ -58,7 +25,6 @@ export function mount(root, { name, root: result, labels, events, note, position
     return what.textContent === "data" ? [data, grad] : []; // what is not computed has none
   });
   const ranges = numbers.map((texts) => texts.map((text) => text.textContent));
-  const last = events.length - 1;
   const begins = labels.map(() => -1); // the step at which a node is first computed
   const operands = labels.map(() => new Set());
   const computed = []; // the step after which all of it is known
@@ -74,12 +40,8 @@ export function mount(root, { name, root: result, labels, events, note, position
       differentiated[parent] = step;
     }
   });
-  let timer = 0;
   let lit = [];
 
-  const [first, back, play, next, end] = ["first step", "back", "play", "next", "last step"].map(button);
-  const slider = element("input", { type: "range", min: 0, max: last, "aria-label": "step" });
-  const count = element("output", { class: "count" });
   const heading = element("h1");
   const lines = element("ol");
   const story = element("section", { class: "story", "aria-live": "polite", "aria-label": "current step" }, heading, lines);
@@ -88,15 +50,12 @@ export function mount(root, { name, root: result, labels, events, note, position
   const picture = element("div", { class: "picture" }, svg);
   const hints = Object.keys(ARROWS).map((side) => [side, element("button", { type: "button", class: `hint ${side}` })]);
   const view = element("div", { class: "view" }, picture, ...hints.map(([, hint]) => hint));
-  const bar = element("div", { class: "bar", role: "toolbar", "aria-label": "steps" }, first, back, play, next, end, slider, count);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", `computation graph of ${name}`);
-  root.tabIndex = 0;
-  root.dataset.lmSuppressShortcuts = true; // JupyterLab takes the arrow keys otherwise
-  root.append(view, folded, story, bar);
-
-  // Keys go on to work when the button that was pressed goes away.
-  const focus = () => root.focus({ preventScroll: true });
+  const playing = player(root, {
+    unit: "step", last: events.length - 1, position, pace: EACH, show, moved, told: story,
+  });
+  root.append(view, folded, story, playing.bar);
 
   const light = (part, ...classes) => {
     part.classList.add(...classes);
@@ -114,14 +73,16 @@ export function mount(root, { name, root: result, labels, events, note, position
     });
     numbers.forEach(([value, grad], k) => {
       nodes[k].classList.toggle("waiting", begins[k] > position);
+      nodes[k].classList.toggle("cold", Boolean(heat) && grads[k] === "–");
       if (!value) return;
-      value.textContent = values[k];
-      grad.textContent = grads[k];
+      if (value.textContent !== values[k]) value.textContent = values[k]; // most stay, and to write them takes long
+      if (grad.textContent !== grads[k]) grad.textContent = grads[k];
     });
     return grads;
   }
 
-  function show() {
+  function show(to) {
+    position = to;
     for (const [part, classes] of lit) part.classList.remove(...classes);
     lit = [];
     const grads = fill();
@@ -143,14 +104,8 @@ export function mount(root, { name, root: result, labels, events, note, position
     lines.replaceChildren(...events.slice(begin, position + 1).map(([, text]) => element("li", {}, text)));
     lines.lastChild.setAttribute("aria-current", "step");
     lines.scrollTop = lines.scrollHeight;
-    slider.value = position;
-    slider.setAttribute("aria-valuetext", `${position + 1} of ${events.length}`);
-    count.textContent = `${position + 1} / ${events.length}`;
-    first.disabled = back.disabled = position === 0;
-    next.disabled = end.disabled = position === last;
-    if (root.querySelector("button:disabled:focus")) focus();
-    root.dataset.position = position;
     follow();
+    return [`${position + 1} / ${events.length}`, `${position + 1} of ${events.length}`];
   }
 
   // The nodes at both ends of the lit edges; the first is where something changes.
@@ -193,7 +148,7 @@ export function mount(root, { name, root: result, labels, events, note, position
       button.textContent = `${ARROWS[side]} ${more.length ? `${more.length + 1} operands` : labels[first]}`;
       button.onclick = () => {
         reveal(first);
-        focus();
+        playing.focus();
       };
     }
   }
@@ -206,75 +161,17 @@ export function mount(root, { name, root: result, labels, events, note, position
     follow();
   }
 
-  function stop() {
-    clearInterval(timer);
-    timer = 0;
-    playing(false);
-  }
-
-  function playing(yes) {
-    call(play, yes ? "pause" : "play");
-    story.setAttribute("aria-live", yes ? "off" : "polite"); // nobody can listen that fast
-  }
-
-  function move(to) {
-    position = Math.min(Math.max(to, 0), last);
-    show();
-    moved(position);
-  }
-
-  function go(to) {
-    stop();
-    move(to);
-  }
-
-  function toggle() {
-    if (timer) return stop();
-    if (position === last) move(0);
-    playing(true);
-    timer = setInterval(() => {
-      if (position < last) move(position + 1);
-      if (position === last) stop();
-    }, EACH);
-  }
-
-  first.onclick = () => go(0);
-  back.onclick = () => go(position - 1);
-  play.onclick = toggle;
-  next.onclick = () => go(position + 1);
-  end.onclick = () => go(last);
-  slider.oninput = () => go(Number(slider.value));
-  const keys = {
-    ArrowRight: () => go(position + 1),
-    ArrowLeft: () => go(position - 1),
-    Home: () => go(0),
-    End: () => go(last),
-    " ": toggle,
-  };
-  root.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || !(event.key in keys)) return;
-    if (event.key === " " && event.target.tagName === "BUTTON") return; // which presses the button
-    event.preventDefault();
-    event.stopPropagation(); // a notebook has its own use for these keys
-    keys[event.key]();
-  });
   picture.onscroll = hint;
   const sizes = new ResizeObserver(fit);
   sizes.observe(picture);
-  show();
+  playing.update();
   return {
-    goto: (to) => to === position || go(to),
+    goto: playing.goto,
     destroy() {
-      stop();
+      playing.stop();
       sizes.disconnect();
     },
   };
-}
-
-// In a page.
-export function start(root) {
-  mount(root, JSON.parse(root.querySelector("script").textContent));
-  if (window.top === window) root.focus(); // in a notebook, the focus is not ours to take
 }
 
 // In a widget: `step` is the same in Python, here, and in every other view.

@@ -18,9 +18,9 @@ from weakref import WeakSet
 
 import autograd_lite as al
 from autograd_lite import Value
+from autograd_lite.files import write_atomically
 from autograd_lite.steps import Backward, Event, events
 
-from .files import write_atomically
 from .folding import Folded, fold
 from .naming import names_in
 from .step_page import Page, fits, page_of
@@ -36,7 +36,13 @@ _INFIX = {al.add: "+", al.sub: "−", al.mul: "×", al.div: "÷", al.power: "**"
 
 
 def stepper(
-    y: Value, *, depth: float | None = None, between: tuple[Value, Value] | None = None, notation: str | None = None
+    y: Value,
+    *,
+    depth: float | None = None,
+    between: tuple[Value, Value] | None = None,
+    heat: bool = False,
+    orientation: str = "LR",
+    notation: str | None = None,
 ) -> Stepper:
     """Step through how y was computed, and then through every product of the chain rule, back to the leaves.
 
@@ -49,11 +55,13 @@ def stepper(
         y: The Value to explain.
         depth: How many scopes deep the picture is opened; `math.inf` opens everything.
         between: Open what lies on the paths from the first Value to the second, and fold what else feeds them.
+        heat: Colour the picture by |grad| as the walk comes back through it, on the scale that `draw` has.
+        orientation: Of the picture: "LR" from left to right, "TB" from top to bottom, which suits a phone.
         notation: "lecture" calls nodes without a name as the lecture does: u[j], h[j], z[k], o[k], E.
 
     Raises:
         TypeError: y is not a Value, the depth not a whole number, or `between` not a pair of Values.
-        ValueError: The depth is below 1, there is no such path, or no such notation.
+        ValueError: The depth is below 1, there is no such path, no such orientation, or no such notation.
 
     >>> x, w = Value(2.0, "x"), Value(0.5, "w")
     >>> s = stepper(w * x)
@@ -64,7 +72,9 @@ def stepper(
     >>> s.next()
     step 4 of 5, backward: ∂y/∂w · ∂y/∂y = 2 × 1 = 2 → grad so far 2
     """
-    return Stepper(y, depth, between, notation)
+    if orientation not in ("LR", "TB"):
+        raise ValueError(f'orientation must be "LR" or "TB", not {short(orientation)}')
+    return Stepper(y, depth, between, heat, orientation, notation)
 
 
 class Stepper:
@@ -79,7 +89,13 @@ class Stepper:
     """
 
     def __init__(
-        self, y: Value, depth: float | None, between: tuple[Value, Value] | None, notation: str | None
+        self,
+        y: Value,
+        depth: float | None,
+        between: tuple[Value, Value] | None,
+        heat: bool,
+        orientation: str,
+        notation: str | None,
     ) -> None:
         self.steps = events(y)
         self._position = 0
@@ -87,6 +103,7 @@ class Stepper:
         self._order = [event.node for event in self.steps.forward]
         self._labels = _labels(self._order, notation)
         self._depth, self._between = depth, between
+        self._heat, self._orientation = heat, orientation
         if depth is not None or between is not None:
             _ = self._folded  # says at once what is wrong with them
 
@@ -274,7 +291,9 @@ class Stepper:
         """What is seen of it in a browser or in a notebook; it is laid out on first use."""
         title = f"{self._called(self._order[-1])}, step by step: {counted(len(self), 'step')}"
         names = {node: self._called(node) for node in self._order}
-        return page_of(self.steps, self._folded, names, self.text, title)
+        return page_of(
+            self.steps, self._folded, names, self.text, title, orientation=self._orientation, heat=self._heat
+        )
 
     def _pass(self, position: int) -> str:
         return "forward" if position < len(self._order) else "backward"

@@ -10,7 +10,7 @@ from os import PathLike
 from reprlib import repr as short
 from typing import Any
 
-from .files import read_at_most
+from autograd_lite.files import read_at_most
 
 __all__ = ["check_header", "check_keys", "decode", "from_json", "json_object", "listed", "read_text", "to_json"]
 
@@ -24,7 +24,7 @@ def read_text(path: str | PathLike[str], max_bytes: int) -> str:
         OSError: The file can't be read.
         ValueError: It is too large, or not UTF-8.
 
-    >>> from nn.files import write_atomically
+    >>> from autograd_lite.files import write_atomically
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
+from .pages import script_of, style_of
+
 if TYPE_CHECKING:
     from .stepping import Stepper
 
 __all__ = ["StepperWidget"]
-
-_FILES = resources.files("nn")
 
 
 class StepperWidget(anywidget.AnyWidget):
@@ -31,8 +30,8 @@ class StepperWidget(anywidget.AnyWidget):
     step 3 of 3, backward: ∂y/∂x · ∂y/∂y = 0.07065 × 1 = 0.07065 → grad so far 0.07065
     """
 
-    _esm = _FILES.joinpath("stepper.js").read_text("utf-8")
-    _css = _FILES.joinpath("stepper.css").read_text("utf-8")
+    _esm = script_of("stepper")
+    _css = style_of("stepper")
     step = traitlets.Int().tag(sync=True)
     story = traitlets.Dict().tag(sync=True)
 

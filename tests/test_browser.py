@@ -2,12 +2,9 @@
 
 import json
 import re
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from importlib import resources
+from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,51 +12,13 @@ import pytest
 import autograd_lite as al
 import nn
 from autograd_lite import Value
+from nn.pages import script_of, style_of
 from nn.step_page import _compact
 from nn.stepping import Stepper, stepper
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH")
 SIZES = [(1100, 520), (390, 800)]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open HTML as a file; in the end, no page has complained or asked for anything but that file."""
-    troubles: list[str] = []
-    pages = []
-
-    def visit(content: str, width: int = 1100, height: int = 520, **options: Any) -> Any:
-        file = tmp_path / f"page{len(pages)}.html"
-        file.write_text(content, "utf-8")
-        page = browser.new_page(viewport={"width": width, "height": height}, **options)
-        pages.append(page)
-        page.set_default_timeout(10_000)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("dialog", lambda dialog: troubles.append(dialog.message))
-        page.on(
-            "request", lambda request: request.url in (file.as_uri(), "about:srcdoc") or troubles.append(request.url)
-        )
-        page.goto(file.as_uri())
-        return page
-
-    yield visit
-    for page in pages:
-        page.close()
-    assert troubles == []
 
 
 def neuron() -> Value:
@@ -294,8 +253,8 @@ def test_two_in_a_notebook_do_not_disturb_each_other(visit: Open):
 def test_two_in_one_document_do_not_disturb_each_other(visit: Open):
     page = html_of(stepper(neuron()))
     element = page[page.index("<main") : page.index("</main>") + 7]
-    module, style = (resources.files("nn").joinpath(f"stepper.{kind}").read_text("utf-8") for kind in ("js", "css"))
-    every = 'for (const root of document.querySelectorAll(".stepper")) start(root);'
+    module, style = script_of("stepper"), style_of("stepper")
+    every = 'for (const root of document.querySelectorAll(".stepper")) start(root, mount);'
     two = visit(
         f'<!DOCTYPE html><style>{style}</style>{element}{element}<script type="module">{module}{every}</script>'
     )
@@ -373,7 +332,7 @@ window.ends = [...document.querySelectorAll(".cell")].map((el) => widget.render(
 
 def test_widgets_of_one_stepper_agree(visit: Open):
     s = stepper(Value(2.0, "<img src=x onerror=alert(1)>") * Value(3.0, "x")).goto(1)
-    module, style = (resources.files("nn").joinpath(f"stepper.{kind}").read_text("utf-8") for kind in ("js", "css"))
+    module, style = script_of("stepper"), style_of("stepper")
     state = {"step": s.position, "story": {**s._page.story, "svg": s._page.svg, "height": s._page.height}}
     module = module.replace("export default", "const widget =") + WIDGETS % json.dumps(state).replace("<", "\\u003c")
     page = visit(
@@ -424,7 +383,65 @@ def test_a_page_of_300_nodes_is_quick(visit: Open):
 
 
 def test_what_the_picture_has_is_not_altered(visit: Open):
-    svg = stepper(neuron())._page.picture.svg
-    page = visit(f"<!DOCTYPE html><main>{svg}</main><main>{_compact(svg)}</main>")
-    whole, small = (main.locator("text").all_text_contents() for main in page.locator("main").all())
-    assert whole == small
+    x = Value(0.5, "x")
+    with al.scope("cell"):
+        y = al.sum([(x * k).tanh() for k in range(400)])
+    for s in (stepper(neuron()), stepper(y), stepper(y, depth=1)):
+        svg = s._page.picture.svg
+        pictures = "".join(f"<main><div class=picture>{each}</div></main>" for each in (svg, _compact(svg)))
+        page = visit(f"<!DOCTYPE html><style>{style_of('stepper')}</style>{pictures}")
+        page.evaluate("for (const main of document.querySelectorAll('main')) main.className = 'stepper'")
+        whole, small = (main.evaluate(LOOKS) for main in page.locator("main").all())
+        assert whole == small
+
+
+LOOKS = """main => [...main.querySelectorAll(".graph :is(text, path, polygon)")].map((part) => {
+  const { fill, stroke, fontWeight, fontSize, strokeWidth, strokeDasharray } = getComputedStyle(part);
+  return [part.tagName, part.textContent.trim(), fill, stroke, fontWeight, fontSize, strokeWidth, strokeDasharray];
+})"""
+
+
+def fill(root: Any, node: int) -> str:
+    """Return the colour of a box as it is painted."""
+    shape = root.locator(f'[id="node-{node}"]').locator("path, polygon").first
+    return str(shape.evaluate("shape => getComputedStyle(shape).fill"))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_heat_comes_with_the_gradients(visit: Open, scheme: str):
+    page = visit(html_of(stepper(neuron(), heat=True)), color_scheme=scheme)
+    white = "rgb(255, 255, 255)"
+    assert [fill(page, k) for k in range(1, 6)] == [white] * 5  # the first is lit
+    press(page, "last step")
+    assert white not in [fill(page, k) for k in range(6)]
+    ink = page.locator("[id='node-5'] text").first.evaluate("text => getComputedStyle(text).fill")
+    assert ink == white  # on the darkest
+    press(page, "first step")
+    assert fill(page, 5) == white
+    ink = page.locator("[id='node-5'] text").first.evaluate("text => getComputedStyle(text).fill")
+    assert ink == "rgb(0, 0, 0)"
+
+
+def test_from_top_to_bottom_a_phone_shows_the_whole_graph(visit: Open):
+    page = visit(html_of(stepper(neuron(), orientation="TB")), *SIZES[1])
+    frame = page.locator(".picture").bounding_box()
+    for node in page.locator(".node").all():
+        box = node.bounding_box()
+        assert frame["x"] <= box["x"] and box["x"] + box["width"] <= frame["x"] + frame["width"]
+
+
+@pytest.mark.parametrize("width", [1100, 700, 390])
+def test_a_drawing_in_a_notebook_is_fitted_or_scrolled(visit: Open, width: int):
+    w, x = Value(0.5, "w"), Value(2.0, "x")
+    drawing = nn.draw(((w * x).tanh() * w + x).sigmoid() * x)
+    page = visit(f"<!DOCTYPE html><body style='margin: 0'>{drawing._repr_mimebundle_()['text/html']}", width=width)
+    frame = page.locator("iframe").bounding_box()
+    svg = page.frame_locator("iframe").locator("svg").bounding_box()
+    assert svg["height"] <= frame["height"] <= svg["height"] + 45
+    assert svg["width"] <= frame["width"] or svg["width"] == pytest.approx(0.7 * whole_width(drawing), abs=1)
+
+
+def whole_width(drawing: Any) -> float:
+    points = re.search(r'width="([\d.]+)pt"', drawing.svg)
+    assert points
+    return float(points[1]) * 4 / 3

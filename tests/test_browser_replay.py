@@ -4,11 +4,8 @@ import json
 import math
 import random
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from importlib import resources
+from collections.abc import Callable
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,52 +13,14 @@ import pytest
 import autograd_lite as al
 from nn import data
 from nn.modules import MLP, Layer, Neuron, _takes_one_operand
+from nn.pages import script_of
 from nn.replaying import _NOT_IN_THE_PAGE, replay
 from nn.training import fit, predict
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on PATH")
 SIZES = [(1100, 520), (900, 560), (390, 800)]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 SAME = tuple(data.same_value())
 
 Open = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open HTML as a file; in the end, no page has complained or asked for anything but that file."""
-    troubles: list[str] = []
-    pages = []
-
-    def visit(content: str, width: int = 1100, height: int = 520, **options: Any) -> Any:
-        file = tmp_path / f"page{len(pages)}.html"
-        file.write_text(content, "utf-8")
-        page = browser.new_page(viewport={"width": width, "height": height}, **options)
-        pages.append(page)
-        page.set_default_timeout(10_000)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("dialog", lambda dialog: troubles.append(dialog.message))
-        page.on(
-            "request", lambda request: request.url in (file.as_uri(), "about:srcdoc") or troubles.append(request.url)
-        )
-        page.goto(file.as_uri())
-        return page
-
-    yield visit
-    for page in pages:
-        page.close()
-    assert troubles == []
 
 
 def learnt(model: Any, X: Any, y: Any, epochs: int = 5, fitting: Any = None, **shown: Any) -> Any:
@@ -114,7 +73,7 @@ def pixel(page: Any, place: str, canvas: str = ".square canvas") -> list[int]:
 
 def run_module(page: Any, expression: str, argument: Any) -> Any:
     """Evaluate an expression with the functions of the module in scope."""
-    module = resources.files("nn").joinpath("replay.js").read_text("utf-8").replace("export ", "")
+    module = script_of("replay").replace("export ", "")
     return page.evaluate(f"argument => {{ {module}\nreturn {expression}; }}", argument)
 
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autograd_lite as al
+from autograd_lite.files import write_atomically
 from nn import files, persistence
-from nn.files import write_atomically
 from nn.modules import MLP, Neuron
 from nn.persistence import load, read_model, save
 

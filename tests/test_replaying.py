@@ -231,6 +231,8 @@ def test_what_a_notebook_gets():
     assert set(shown._repr_mimebundle_(include={"text/plain"})) == {"text/plain"}
     assert set(shown._repr_mimebundle_(exclude={"text/html"})) == {"image/svg+xml", "text/plain"}
     assert bundle == replay(shown.history, model, *SAME)._repr_mimebundle_()
+    mime, frame = shown._mime_()  # what marimo asks for
+    assert mime == "text/html" and frame.startswith("<iframe") and frame in bundle["text/html"]
 
 
 def test_the_still_picture_is_the_last_epoch():

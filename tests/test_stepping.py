@@ -381,6 +381,7 @@ def test_notation_calls_nodes_as_the_lecture_does():
         ({"between": Value(1.0)}, TypeError, "between= takes a pair of Values"),
         ({"between": (Value(1.0), Value(2.0))}, ValueError, "is not in this graph"),
         ({"notation": "slides"}, ValueError, "there is no notation 'slides'"),
+        ({"orientation": "up"}, ValueError, 'orientation must be "LR" or "TB"'),
     ],
 )
 def test_wrong_options(options, error, says):

@@ -1,0 +1,423 @@
+"""Arrange a program into runs of like operations: what the native loops of `kernels.py` are fed with.
+
+Results of one level (those whose operands are ready at the same time) and one operation stand in slots next to each
+other and are computed in one run. Net inputs of neurons with the same inputs become a product of a matrix of weights
+with them, and gradients by such weights a product of two matrices; all that is found in the program, not assumed.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from .. import ops
+from ..op import Op
+from .kernels import RUN, Kind
+from .primitives import log_of_sum, shifted_exp
+from .program import Apply, Constant, Input, Program, operands_of
+from .vector_math import available
+
+__all__ = ["Schedule", "scheduled"]
+
+_MOST_FUSED = 300  # groups; fusing makes code of its own for each formula, which must not grow with the program
+_WIDEST = 12  # operands of a fused run
+_FEWEST_WEIGHTS = 4  # in a row of a matrix, below which single products are as quick
+
+
+@dataclass
+class Schedule:
+    """Runs, and what they refer to.
+
+    Attributes:
+        kinds: The kinds of run, in the order of their numbers.
+        runs: RUN numbers for each.
+        tables: What runs refer to: slots, mostly.
+        slots: How many slots there are.
+        panel: How many columns the panel has.
+        uniform: The constants, that come before the weights in U.
+        inputs, outputs, fills: Where in the tables they stand.
+        callbacks: The operations that Python must be asked for, by number.
+    """
+
+    kinds: list[Kind] = field(default_factory=list)
+    runs: array[int] = field(default_factory=lambda: array("q"))
+    tables: array[int] = field(default_factory=lambda: array("i"))
+    slots: int = 0
+    panel: int = 0
+    uniform: array[float] = field(default_factory=lambda: array("d"))
+    inputs: int = 0
+    outputs: int = 0
+    fills: int = 0
+    fill_count: int = 0
+    callbacks: list[Op] = field(default_factory=list)
+
+
+class _Neuron(NamedTuple):
+    place: int
+    first: int
+    along: int
+    bias: int
+
+
+@dataclass
+class _Group:
+    """Results of one kind that are computed in one run: their places and, for each, the operands.
+
+    `number` tells Python which operation it is asked for.
+    """
+
+    depth: int
+    kind: Kind
+    number: int
+    places: list[int]
+    operands: list[Sequence[int]]
+
+
+class _Product(NamedTuple):
+    total: int
+    x: int
+    y: int
+
+
+def scheduled(
+    program: Program, width: int, weights: int | None = None, summed: int = 0, kinds: Iterable[Kind] = ()
+) -> Schedule:
+    """Arrange a program.
+
+    Args:
+        program: What to arrange, lowered.
+        width: How many of its inputs stand in a row of the batch.
+        weights: How many further inputs are the same for all rows. Between the two, there is then one that is the
+            weight of the row in sums over rows.
+        summed: How many of the outputs, the last ones, are wanted as sums over all rows.
+        kinds: Those of another schedule, whose numbers are to be kept.
+    """
+    return _Scheduler(program, width, weights, summed, list(kinds)).run()
+
+
+class _Scheduler:
+    def __init__(self, program: Program, width: int, weights: int | None, summed: int, kinds: list[Kind]) -> None:
+        self.instructions = program.instructions
+        self.rows_out = program.outputs[: len(program.outputs) - summed]
+        self.sums_out = program.outputs[len(program.outputs) - summed :]
+        self.width = width
+        self.varying = width + (weights is not None)
+        self.result = Schedule(kinds)
+        self.places_in_u: dict[int, int] = {}
+        self.slot: dict[int, int] = {}
+        self.kind_numbers = {kind: number for number, kind in enumerate(kinds)}
+
+    def run(self) -> Schedule:
+        result = self.result
+        constants = sum(type(instruction) is Constant for instruction in self.instructions)
+        for place, instruction in enumerate(self.instructions):
+            match instruction:
+                case Input(k) if k < self.varying:
+                    self.slot[place] = k
+                case Input(k):
+                    self.places_in_u[place] = constants + k - self.varying
+                case Constant(x):
+                    self.places_in_u[place] = len(result.uniform)
+                    result.uniform.append(x)
+        products, singles = self._split_sums()
+        wanted = [*self.rows_out, *(place for _, place in singles)]
+        wanted += [place for product in products for place in (product.x, product.y)]
+        needed = self._needed(wanted)
+        neurons = self._neurons(needed)
+        groups = self._grouped(needed, neurons, wanted)
+        self._assign_slots(groups, wanted)
+        self._write_runs(groups, neurons)
+        self._write_sums(products, singles)
+        result.inputs = self._table(range(self.width))
+        result.outputs = self._table([self.slot[y] for y in self.rows_out])
+        return result
+
+    # ---- what is wanted
+
+    def _split_sums(self) -> tuple[list[_Product], list[tuple[int, int]]]:
+        """Take sums over rows apart: into products, which need not be computed row by row, and other terms."""
+        uses: dict[int, int] = {}
+        for instruction in self.instructions:
+            for operand in operands_of(instruction):
+                uses[operand] = uses.get(operand, 0) + 1
+        for y in (*self.rows_out, *self.sums_out):
+            uses[y] = uses.get(y, 0) + 1
+        products: list[_Product] = []
+        singles: list[tuple[int, int]] = []
+        for total, y in enumerate(self.sums_out):
+            todo = [y]
+            while todo:
+                place = todo.pop()
+                instruction = self.instructions[place]
+                alone = uses[place] == 1
+                match instruction:
+                    case Constant(0.0):
+                        pass
+                    case Apply(ops.add, (left, right)) if alone:
+                        todo += [right, left]
+                    case Apply(ops.mul, (x, y)) if alone and not self._is_uniform(x, y):
+                        products.append(_Product(total, x, y))
+                    case Apply(ops.affine, (xs, ys, bias)) if alone and not self._is_uniform(*xs, *ys):
+                        products += [_Product(total, x, y) for x, y in zip(xs, ys, strict=True)]
+                        todo.append(bias)
+                    case _:
+                        singles.append((total, place))
+        return products, singles
+
+    def _is_uniform(self, *places: int) -> bool:
+        return any(place in self.places_in_u for place in places)
+
+    def _needed(self, wanted: Iterable[int]) -> list[int]:
+        needed = set(wanted)
+        for place in range(len(self.instructions) - 1, -1, -1):
+            if place in needed:
+                needed.update(operands_of(self.instructions[place]))
+        return sorted(place for place in needed if type(self.instructions[place]) is Apply)
+
+    # ---- neurons
+
+    def _neurons(self, needed: list[int]) -> dict[int, tuple[tuple[int, ...], _Neuron]]:
+        """Find the sums of weights times varying numbers: by place, the numbers and where the weights stand in U."""
+        found = {}
+        for place in needed:
+            match self.instructions[place]:
+                case Apply(ops.affine, (ws, xs, bias)):
+                    pass
+                case Apply(ops.dot, (ws, xs)):
+                    bias = None
+                case _:
+                    continue
+            if all(w not in self.places_in_u for w in ws):
+                ws, xs = xs, ws
+            at = [self.places_in_u.get(w) for w in ws]
+            if None in at or self._is_uniform(*xs) or (bias is not None and bias not in self.places_in_u):
+                continue
+            along = _step(at)  # type: ignore[arg-type]
+            if along is not None:
+                at_bias = -1 if bias is None else self.places_in_u[bias]
+                found[place] = (tuple(xs), _Neuron(place, at[0], along, at_bias))  # type: ignore[arg-type]
+        return found
+
+    # ---- groups
+
+    def _grouped(self, needed: list[int], neurons: dict[int, Any], wanted: list[int]) -> list[_Group]:
+        """Group what is needed by level and kind."""
+        level: dict[int, int] = {}
+        groups: dict[Any, _Group] = {}
+        known = available()
+        for place in needed:
+            op, _ = self.instructions[place]  # type: ignore[misc]
+            flat = operands_of(self.instructions[place])
+            depth = level[place] = 1 + max([level.get(x, 0) for x in flat])
+            if place in neurons:
+                xs, neuron = neurons[place]
+                key: Any = (depth, "neurons", xs, neuron.along)
+                kind: Kind = "neurons"
+            else:
+                kind, number = self._kind(op, len(flat), known)
+                key = (depth, op, number, len(flat))
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = _Group(depth, kind, -1 if kind == "neurons" else number, [], [])
+            group.places.append(place)
+            group.operands.append(flat)
+        found = []
+        for group in groups.values():
+            if group.kind != "neurons":
+                found.append(group)
+                continue
+            for part in _evenly_spaced([neurons[place][1] for place in group.places]):
+                found.append(_Group(group.depth, "neurons", -1, part, []))
+        found.sort(key=lambda group: (group.depth, group.places[0]))
+        return self._fused(found, wanted) if len(found) <= _MOST_FUSED else found
+
+    def _kind(self, op: Op, arity: int, known: frozenset[str]) -> tuple[Kind, int]:
+        """Return the kind of run an operation takes, and the number by which Python is to be asked for it, or -1."""
+        if _MANY.get(op.name) is op:
+            return op.name, -1
+        if op is shifted_exp or (op.name in known and ops.TABLE.get(op.name) is op):
+            return (op.name, *range(arity)), -1
+        if op not in self.result.callbacks:
+            self.result.callbacks.append(op)
+        return "callback", self.result.callbacks.index(op)
+
+    def _fused(self, groups: list[_Group], wanted: list[int]) -> list[_Group]:
+        """Let a run compute what only it needs, slot by slot, without storing it: its kind becomes a longer formula."""
+        uses: dict[int, int] = dict.fromkeys(wanted, 2)
+        for place in {place for group in groups for place in group.places}:
+            for x in operands_of(self.instructions[place]):
+                uses[x] = uses.get(x, 0) + 1
+        maker = {place: group for group in groups for place in group.places if type(group.kind) is tuple}
+        gone: set[int] = set()
+        for group in groups:
+            while type(group.kind) is tuple and self._absorb(group, maker, uses, gone):
+                pass
+        return [group for group in groups if id(group) not in gone]
+
+    def _absorb(self, group: _Group, maker: dict[int, _Group], uses: dict[int, int], gone: set[int]) -> bool:
+        """Let a group compute one of its operands itself, if another group computes just that for it."""
+        for k in range(len(group.operands[0])):
+            column = [operands[k] for operands in group.operands]
+            inner = maker.get(column[0])
+            if inner is None or id(inner) in gone or len(inner.places) != len(column) or inner.places[0] != column[0]:
+                continue
+            width = len(inner.operands[0])
+            if inner.places != column or any(uses[x] != 1 for x in column) or len(group.operands[0]) + width > _WIDEST:
+                continue
+            group.kind = _substituted(group.kind, k, inner.kind, width)
+            group.operands = [
+                [*outer[:k], *given, *outer[k + 1 :]]
+                for outer, given in zip(group.operands, inner.operands, strict=True)
+            ]
+            gone.add(id(inner))
+            return True
+        return False
+
+    def _assign_slots(self, groups: list[_Group], wanted: list[int]) -> None:
+        """Give each group slots next to each other, and slots to what is the same for all rows where it is needed."""
+        read = [x for group in groups for operands in group.operands for x in operands]
+        filled = dict.fromkeys(place for place in (*wanted, *read) if place in self.places_in_u)
+        free = self.varying
+        for place in (*filled, *(place for group in groups for place in group.places)):
+            self.slot[place] = free
+            free += 1
+        self.result.slots = free
+        self.result.fills = self._table([x for place in filled for x in (self.slot[place], self.places_in_u[place])])
+        self.result.fill_count = len(filled)
+
+    # ---- runs
+
+    def _table(self, entries: Iterable[int]) -> int:
+        start = len(self.result.tables)
+        self.result.tables.extend(entries)
+        return start
+
+    def _add(self, kind: Kind, *numbers: int) -> None:
+        number = self.kind_numbers.setdefault(kind, len(self.kind_numbers))
+        if number == len(self.result.kinds):
+            self.result.kinds.append(kind)
+        self.result.runs.extend((number, *numbers, *[0] * (RUN - 1 - len(numbers))))
+
+    def _write_runs(self, groups: list[_Group], neurons: dict[int, Any]) -> None:
+        slot = self.slot
+        for group in groups:
+            places = group.places
+            if group.kind != "neurons":
+                table = self._table([slot[x] for operands in group.operands for x in operands])
+                self._add(group.kind, len(places), len(group.operands[0]), table, slot[places[0]], group.number)
+                continue
+            xs, first = neurons[places[0]]
+            _, second = neurons[places[-1] if len(places) < 2 else places[1]]
+            steps = (second.first - first.first, first.along, first.bias, second.bias - first.bias)
+            table = self._table([slot[x] for x in xs])
+            self._add("neurons", len(places), len(xs), table, slot[places[0]], first.first, *steps)
+
+    # ---- sums over rows
+
+    def _write_sums(self, products: list[_Product], singles: list[tuple[int, int]]) -> None:
+        slot = self.slot
+        rows: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+        alone: list[_Product] = []
+        for xs, y, first in _rows_of_a_matrix(products):
+            if len(xs) >= _FEWEST_WEIGHTS:
+                rows.setdefault(xs, []).append((first, y))
+            else:
+                alone += [_Product(first + k, x, y) for k, x in enumerate(xs)]
+        for xs, members in rows.items():
+            stride = -(-len(xs) // 8) * 8
+            panel, self.result.panel = self.result.panel, self.result.panel + stride
+            self._add("panel", len(xs), 0, self._table([slot[x] for x in xs]), 0, panel, stride)
+            for part in _evenly_spaced([_Neuron(k, first, 0, 0) for k, (first, _) in enumerate(members)]):
+                firsts = [members[k][0] for k in part[:2]]
+                table = self._table([slot[members[k][1]] for k in part])
+                across = firsts[-1] - firsts[0]
+                self._add("outer", len(part), len(xs), table, 0, firsts[0], across, panel, stride)
+        if alone:
+            table = self._table([x for p in alone for x in (p.total, slot[p.x], slot[p.y])])
+            self._add("summed_products", len(alone), 0, table)
+        if singles:
+            table = self._table([x for total, place in singles for x in (total, slot[place])])
+            self._add("summed", len(singles), 0, table)
+
+
+_MANY = {op.name: op for op in (ops.sum, ops.mean, ops.prod, ops.maxout, ops.dot, ops.affine, log_of_sum)}
+
+
+def _substituted(formula: Any, k: int, inner: Any, width: int) -> Any:
+    """Put a formula of `width` operands in the place of operand k.
+
+    >>> _substituted(("mul", 0, 1), 0, ("step", 0), 1), _substituted(("neg", 0), 0, ("mul", 0, 1), 2)
+    (('mul', ('step', 0), 1), ('neg', ('mul', 0, 1)))
+    """
+    if isinstance(formula, int):
+        return _shifted(inner, k) if formula == k else formula + (width - 1) * (formula > k)
+    return (formula[0], *(_substituted(part, k, inner, width) for part in formula[1:]))
+
+
+def _shifted(formula: Any, by: int) -> Any:
+    if isinstance(formula, int):
+        return formula + by
+    return (formula[0], *(_shifted(part, by) for part in formula[1:]))
+
+
+def _step(numbers: Sequence[int]) -> int | None:
+    """Return the difference between each number and the next if it is always the same."""
+    if len(numbers) < 2:
+        return 0
+    step = numbers[1] - numbers[0]
+    return step if all(b - a == step for a, b in pairwise(numbers)) else None
+
+
+def _evenly_spaced(neurons: list[_Neuron]) -> list[list[int]]:
+    """Cut neurons, in order of their weights, into parts whose weights and biases follow at even steps: their places.
+
+    >>> _evenly_spaced([_Neuron(7, 0, 1, 4), _Neuron(8, 5, 1, 9), _Neuron(9, 99, 1, 0)])
+    [[7, 8], [9]]
+    """
+    parts: list[list[_Neuron]] = []
+    for neuron in sorted(neurons, key=lambda neuron: neuron.first):
+        part = parts[-1] if parts else []
+        if not part or (len(part) > 1 and _steps(part[-1], neuron) != _steps(part[0], part[1])) or _apart(part, neuron):
+            parts.append([neuron])
+        else:
+            part.append(neuron)
+    return [[neuron.place for neuron in part] for part in parts]
+
+
+def _steps(one: _Neuron, other: _Neuron) -> tuple[int, int]:
+    return other.first - one.first, other.bias - one.bias
+
+
+def _apart(part: list[_Neuron], neuron: _Neuron) -> bool:
+    """Tell whether a neuron can't be the second of a part: one has a bias and the other has not, or too far away."""
+    return (part[-1].bias < 0) != (neuron.bias < 0)
+
+
+def _rows_of_a_matrix(products: list[_Product]) -> list[tuple[tuple[int, ...], int, int]]:
+    """Find products x·y of consecutive totals that share one factor y: the xs, y and the first total.
+
+    >>> _rows_of_a_matrix([_Product(0, 5, 9), _Product(1, 6, 9), _Product(2, 9, 8)])
+    [((5, 6, 8), 9, 0)]
+    """
+    parts: list[tuple[int, int, list[int]]] = []  # the first total, the shared factor, the others
+    growing: dict[tuple[int, int], int] = {}  # by the total and the factor that the next product must have
+    for total, x, y in sorted(products):
+        for shared, other in ((y, x), (x, y)):
+            number = growing.pop((total, shared), None)
+            if number is None:
+                continue
+            first, factor, others = parts[number]
+            if factor != shared:  # after its first product either factor may be the shared one
+                if len(others) > 1:
+                    continue
+                parts[number] = first, shared, others = first, shared, [factor]
+            others.append(other)
+            growing[total + 1, shared] = number
+            break
+        else:
+            parts.append((total, y, [x]))
+            growing[total + 1, x] = growing[total + 1, y] = len(parts) - 1
+    return [(tuple(others), shared, first) for first, shared, others in parts]
