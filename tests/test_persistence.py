@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autograd_lite as al
+from autograd_lite import files
 from autograd_lite.files import write_atomically
-from nn import files, persistence
+from nn import persistence
 from nn.modules import MLP, Neuron
 from nn.persistence import load, read_model, save
 
