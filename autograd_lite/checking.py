@@ -139,7 +139,8 @@ def gradcheck(
         order: 1 to 3: which derivatives to check. The derivatives of order 2 are those of the gradient.
         rtol: how right a derivative must be, relatively.
         gradient: the gradient to check, as a function of the same arguments that gives a number, or a list as long as
-            there are numbers in them; f is then any function of floats. By default the engine's own.
+            there are numbers in them; f is then any function of floats, such as a compiled one with its `f.grad`. By
+            default the engine's own.
 
     Raises:
         TypeError: f is neither, or gives something else than numbers, or so does `gradient`.

@@ -362,6 +362,12 @@ def test_an_operation_of_the_user():
     assert gradcheck(cube, 1.7) and gradcheck(cube, 1.7, order=3) and gradcheck(lambda x: cube(al.sin(x)), 0.4)
 
 
+def test_a_compiled_function():
+    f = al.compile(lambda v: al.tanh(v[0] * v[1]) + al.exp(v[1]), 2, backend="python")
+    assert gradcheck(f, [0.5, 2.0], gradient=f.grad)
+    assert len(gradcheck(f, [0.5, 2.0], gradient=lambda v: [-d for d in f.grad(v)]).wrong) == 2
+
+
 @pytest.mark.parametrize(
     ("gradient", "verdicts"),
     [
