@@ -139,7 +139,8 @@ def gradcheck(
         order: 1 to 3: which derivatives to check. The derivatives of order 2 are those of the gradient.
         rtol: how right a derivative must be, relatively.
         gradient: the gradient to check, as a function of the same arguments that gives a number, or a list as long as
-            there are numbers in them; f is then any function of floats. By default the engine's own.
+            there are numbers in them; f is then any function of floats, such as a compiled one with its `f.grad`. By
+            default the engine's own.
 
     Raises:
         TypeError: f is neither, or gives something else than numbers, or so does `gradient`.
@@ -238,6 +239,7 @@ class _Check:
             why, node = self._blamed_rule() if self.order else ("", None)
             if node is not None or hidden is None or not self.sweeps.agree:
                 return Verdict.WRONG, why, node
+            return Verdict.ILL_CONDITIONED, f"{hidden}, and from differences of the whole, too", hidden.node
         if says == "right":
             return Verdict.CORRECT, "", None
         if (
