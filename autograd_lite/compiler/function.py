@@ -11,16 +11,18 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Integral
+from os import PathLike
 from typing import Any, Literal
 
 from .. import ops
+from ..files import read_at_most, write_atomically
 from ..op import number
 from ..value import Value
 from .kernel import NativeKernel, PythonKernel
 from .native import missing
 from .program import Program
 from .python_source import source_of
-from .storage import program_from, text_of
+from .storage import MOST_BYTES, Saved, saved_from, text_of
 from .tracing import Guard, Trace, from_graph, trace
 
 __all__ = ["Backend", "BranchError", "CompiledFunction", "backend_of", "compile"]
@@ -84,7 +86,9 @@ def compile(
     if n is not None or inputs is None:
         raise TypeError("a recorded Value is compiled with its inputs: compile(y, inputs=[x, ...])")
     outputs = [f] if isinstance(f, Value) else list(f)  # type: ignore[arg-type]
-    return CompiledFunction(None, *_from_recorded(outputs, list(inputs)), chosen, guards, many=not isinstance(f, Value))
+    recorded_trace = _from_recorded(outputs, list(inputs))
+    recorded_trace.gives_list = not isinstance(f, Value)
+    return CompiledFunction(None, len(recorded_trace.inputs), chosen, guards, [recorded_trace])
 
 
 def backend_of(backend: Any) -> Backend:
@@ -107,7 +111,7 @@ def backend_of(backend: Any) -> Backend:
     return "python"
 
 
-def _from_recorded(outputs: list[Any], inputs: list[Any]) -> tuple[int, Trace]:
+def _from_recorded(outputs: list[Any], inputs: list[Any]) -> Trace:
     for value in (*outputs, *inputs):
         if not isinstance(value, Value):
             raise TypeError(f"inputs and outputs of a recorded graph are Values, not {reprlib.repr(value)}")
@@ -116,7 +120,7 @@ def _from_recorded(outputs: list[Any], inputs: list[Any]) -> tuple[int, Trace]:
     if len(set(inputs)) < len(inputs):
         raise ValueError("an input is given twice; give each once")
     with _unhurried_garbage_collection():
-        return len(inputs), from_graph(outputs, inputs)
+        return from_graph(outputs, inputs)
 
 
 @contextlib.contextmanager
@@ -142,12 +146,13 @@ class CompiledFunction:
         backend: "native" or "python".
     """
 
-    def __init__(self, f: Callable[..., Any] | None, n: int, *rest: Any, many: bool = False) -> None:
-        *traced, backend, guards = rest
+    def __init__(
+        self, f: Callable[..., Any] | None, n: int, backend: Backend, guards: Guards, traces: Sequence[Trace] = ()
+    ) -> None:
         self.n = n
         self.backend: Backend = backend
-        self._f, self._guards, self._many = f, guards, many
-        self._traces = [_Traced(t, n, backend) for t in traced]
+        self._f, self._guards = f, guards
+        self._traces = [_Traced(each, n, backend) for each in traces]
         self._lock = threading.RLock()
         self._name = getattr(f, "__name__", "f") if f is not None else "recorded"
 
@@ -163,7 +168,7 @@ class CompiledFunction:
         """
         rows, shape = _rows(X, self.n)
         table = self._table(rows, "value")
-        many = self._many or (bool(self._traces) and self._traces[0].gives_list)
+        many = self._traces[0].gives_list
         return _given(table, shape, lambda row: row if many else row[0], lambda t: t if many else t[:, 0])
 
     def value_and_grad(self, X: Any) -> tuple[Any, Any]:
@@ -250,13 +255,46 @@ class CompiledFunction:
         exported: Callable[[Any], Any] = to_torch(self._only("value"))
         return exported
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the program to a file, as JSON, for `load`: the ways through the function that were compiled.
+
+        Raises:
+            OSError: The file can't be written.
+            TypeError: An operation is not the table's, and so is code.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     compile(lambda v: v[0] * v[0], 1, backend="python").save(f"{folder}/square.json")
+        ...     CompiledFunction.load(f"{folder}/square.json", backend="python")([3.0])
+        9.0
+        """
+        write_atomically(path, self._text())
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], backend: Backend | None = None) -> CompiledFunction:
+        """Read a file that `save` wrote; no code in it is run.
+
+        Rows that would go another way than those compiled then raise a BranchError: the function is not here.
+
+        Raises:
+            OSError: The file can't be read.
+            ValueError: It is something else.
+        """
+        data = read_at_most(path, MOST_BYTES)
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"{path} is larger than {MOST_BYTES:,} bytes")
+        return _restored(None, saved_from(data), backend)
+
+    def _text(self) -> str:
+        first = self._first()
+        return text_of(Saved(self._name, self.n, self._guards, [t.trace for t in self._traces or [first]]))
+
     def __reduce__(self) -> tuple[Any, ...]:
         try:
             f = pickle.dumps(self._f)
         except Exception:  # a lambda, say: its program will do
             f = pickle.dumps(None)
-        texts = [traced.text() for traced in self._traces] or [self._first().text()]
-        return _unpickled, (f, self.n, texts, self.backend, self._guards, self._many, self._name)
+        return _unpickled, (f, self._text(), self.backend)
 
     # ---- ways through the function
 
@@ -274,8 +312,7 @@ class CompiledFunction:
         """Trace the function at a point, unless it was traced there by now."""
         if self._f is None:
             raise BranchError(
-                "a row goes another way than those compiled, and the function itself is not here to be traced again: "
-                "it could not be pickled"
+                "a row goes another way than those compiled, and the function itself is not here to be traced again"
             )
         if self._guards == "error" and self._traces:
             self._raise(point)
@@ -299,7 +336,7 @@ class CompiledFunction:
             if not self._traces:
                 self._traced([float(x) for x in rows[0]])
         traces = list(self._traces)
-        if task != "value" and (self._many or traces[0].gives_list):
+        if task != "value" and traces[0].gives_list:
             raise TypeError("derivatives here are of a function that gives one number; this one gives a list")
         if self.backend == "native":
             return self._native(rows, task)
@@ -350,7 +387,7 @@ class _Traced:
     """One way through the function: its trace, and for each task its program and what runs it."""
 
     def __init__(self, traced: Trace, n: int, backend: Backend) -> None:
-        self._trace, self._n, self._backend = traced, n, backend
+        self.trace, self._n, self._backend = traced, n, backend
         self.guards: list[Guard] = traced.guards
         self.gives_list = traced.gives_list
         self.point = traced.point
@@ -362,11 +399,11 @@ class _Traced:
     def program(self, task: str) -> Program:
         with self._lock, _unhurried_garbage_collection():
             if task not in self._programs:
-                self._programs[task] = self._trace.build.program(self._outputs(task))
+                self._programs[task] = self.trace.build.program(self._outputs(task))
             return self._programs[task]
 
     def _outputs(self, task: str) -> list[int]:
-        build, inputs, outputs = self._trace.build, self._trace.inputs, self._trace.outputs
+        build, inputs, outputs = self.trace.build, self.trace.inputs, self.trace.outputs
         if task == "value":
             return outputs
         gradient = build.gradient(outputs[0], inputs)
@@ -378,11 +415,11 @@ class _Traced:
         """Return the program with one more output: 1 where every comparison comes out as it did."""
         if not self.guards:
             return self.program(task)
-        build = self._trace.build
+        build = self.trace.build
         return build.program([*self._outputs(task), build.apply(ops.prod, (tuple(self._checks()),))])
 
     def _checks(self) -> list[int]:
-        build = self._trace.build
+        build = self.trace.build
         checks = []
         for guard in self.guards:
             x, y = (guard.left, guard.right) if guard.sign[0] == "<" else (guard.right, guard.left)
@@ -411,25 +448,18 @@ class _Traced:
 
     def went(self, point: Sequence[float]) -> list[bool]:
         """Tell of each comparison whether it comes out at a point as it was traced."""
-        seen = PythonKernel(self._trace.build.program(self._checks()))(point)
+        seen = PythonKernel(self.trace.build.program(self._checks()))(point)
         return [each == 1.0 for each in seen]
 
-    def text(self) -> str:
-        """Write the trace as JSON."""
-        trace = self._trace
-        guards = [x for guard in self.guards for x in (guard.left, guard.right)]
-        program = trace.build.program([*trace.outputs, *trace.inputs, *guards])
-        return text_of(program, self._n, self.guards, trace.point, self.gives_list)
+
+def _unpickled(f: bytes, text: str, backend: str) -> CompiledFunction:
+    return _restored(pickle.loads(f), saved_from(text), "python" if backend == "python" else None)
 
 
-def _unpickled(
-    f: bytes, n: int, texts: list[str], backend: str, guards: Guards, many: bool, name: str
-) -> CompiledFunction:
-    compiled = CompiledFunction(
-        pickle.loads(f), n, backend_of(None if backend == "native" else backend), guards, many=many
-    )
-    compiled._traces = [_Traced(program_from(text), n, compiled.backend) for text in texts]
-    compiled._name = name
+def _restored(f: Callable[..., Any] | None, saved: Saved, backend: Backend | None) -> CompiledFunction:
+    guards: Guards = "error" if saved.guards == "error" else "retrace"
+    compiled = CompiledFunction(f, saved.n, backend_of(backend), guards, saved.traces)
+    compiled._name = saved.name
     return compiled
 
 
