@@ -11,7 +11,7 @@ from .program import Apply, Constant, Input, Program
 
 __all__ = ["function_of", "source_of"]
 
-_INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*"}
+_INFIX = {ops.add: "+", ops.sub: "-", ops.mul: "*", ops.neg: "-"}
 _LONGEST = 20_000  # instructions in one function; Python takes more than linear time for longer ones
 
 
@@ -55,7 +55,9 @@ def _lines(program: Program, names: dict[Op, str]) -> list[str]:
                 shown = [
                     f"[{', '.join([texts[i] for i in x])}]" if type(x) is tuple else texts[x] for x in operands
                 ]  # fmt: skip
-                text = f" {_INFIX[op]} ".join(shown) if op in _INFIX else f"{names[op]}({', '.join(shown)})"
+                text = f"{names[op]}({', '.join(shown)})"
+                if op in _INFIX:
+                    text = f" {_INFIX[op]} ".join(shown) if len(shown) > 1 else _INFIX[op] + shown[0]
                 note = program.names.get(place) or ("" if names[op] == op.name else op.name)
                 lines.append(f"    v{place} = {text}" + (f"  # {_one_line(note)}" if note else ""))
     lines.append(f"    return [{', '.join([texts[y] for y in program.outputs])}]")

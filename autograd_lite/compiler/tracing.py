@@ -118,6 +118,9 @@ def _result(y: Any) -> float:
 def from_graph(outputs: Sequence[Value], inputs: Sequence[Value]) -> Trace:
     """Return what a recorded graph computes from some of its nodes; all other leaves are constants.
 
+    Raises:
+        ValueError: The data of some node was changed after another was recorded from it.
+
     >>> x, w = Value(2.0, "x"), Value(3.0, "w")
     >>> traced = from_graph([w * x], [x])
     >>> print(traced.build.program(traced.outputs))
@@ -128,7 +131,25 @@ def from_graph(outputs: Sequence[Value], inputs: Sequence[Value]) -> Trace:
     """
     watch = _Watch()
     watch.inputs = {x: k for k, x in enumerate(inputs)}
+    for node in _order(outputs, watch):
+        _check_unchanged(node, watch)
     return _written(outputs, inputs, watch, [x.data for x in inputs])
+
+
+def _check_unchanged(node: Value, watch: _Watch) -> None:
+    op, operands = _made_from(node, watch)
+    if op is None:
+        return
+    now = op.value(*map(_data, operands))
+    if now != node._data and repr(now) != repr(node._data):  # repr: nan is not nan
+        raise ValueError(
+            f"the data of {node!r} or of a value it was made from was changed after that was recorded; record again, "
+            "and compile that"
+        )
+
+
+def _data(x: Any) -> Any:
+    return x._data if isinstance(x, Value) else tuple([_data(each) for each in x]) if type(x) is tuple else x
 
 
 class _Watch(Watch):
