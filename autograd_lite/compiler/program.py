@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from inspect import Parameter, Signature
 from math import copysign, isfinite
 from typing import Any, NamedTuple, NoReturn
 
@@ -260,8 +262,7 @@ class Builder:
             tuple([self._carried(each) for each in operand]) if type(operand) is tuple else self._carried(operand)
             for operand in operands
         )
-        rule = _LINEAR.get(op, op.partials) if op.many and len(operands[0]) > _FEW else op.partials
-        partials = rule(Symbol(self, place), *carried)
+        partials = self._partials(op, place, carried)
         edges = []
         for operand, partial in zip(operands, partials, strict=True):
             if type(operand) is tuple:
@@ -269,6 +270,17 @@ class Builder:
             elif operand in matters:
                 edges.append((operand, partial))
         return edges
+
+    def _partials(self, op: Op, place: int, operands: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the partials of an instruction by its operands, as carriers or numbers: the rule of its operation."""
+        rule = _LINEAR.get(op, op.partials) if op.many and len(operands[0]) > _FEW else op.partials
+        try:
+            return rule(Symbol(self, place), *operands)
+        except _NotSymbolicError:
+            if op.many:
+                raise
+        # A rule of the user's own may hold on floats only. Then it is called as it is, and has no derivatives itself.
+        return tuple([_applied(_partial(op, k), operands) for k in range(op.arity)])
 
     def _carried(self, place: int) -> Symbol | float:
         x = self._numbers.get(place)
@@ -362,12 +374,34 @@ class Symbol:
         return _applied(ops.abs, (self,))
 
     def _refuse(self, *_: Any) -> NoReturn:
-        raise TypeError(
+        raise _NotSymbolicError(
             "a rule that is compiled has no numbers to compare or to read; write it with operations only, such as "
             "al.where, al.step or al.maximum"
         )
 
     __bool__ = __float__ = __int__ = __index__ = __lt__ = __le__ = __gt__ = __ge__ = _refuse
+
+
+class _NotSymbolicError(TypeError):
+    """Say that a rule does with a symbol what only a number can."""
+
+
+@cache
+def _partial(op: Op, k: int) -> Op:
+    """Return a partial of an operation, whose rule holds on floats only, as an operation."""
+
+    def value(*operands: float) -> float:
+        return op.float_from(op.partials(op.float_from(op.value(*operands)), *operands)[k])
+
+    def partials(z: Any, *operands: Any) -> tuple[Any, ...]:
+        raise TypeError(
+            f"the partials rule of {op.name} has no derivative itself, as it reads numbers; write it with operations "
+            "such as al.where and al.exp"
+        )
+
+    names = [Parameter(f"x{i}", Parameter.POSITIONAL_ONLY) for i in range(op.arity)]
+    value.__signature__ = Signature(names)  # type: ignore[attr-defined]
+    return Op(f"partial {k + 1} of {op.name}", f"∂{op.symbol}", value, partials, op.domain)
 
 
 def _applied(op: Op, operands: tuple[Any, ...]) -> Symbol:
