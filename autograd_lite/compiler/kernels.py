@@ -604,8 +604,8 @@ def _tiles(kinds: list[str]) -> str:
     weighted = w.let(f"icmp sge i64 {field[Context.WEIGHT_SLOT]}, 0")
 
     _fill(w, field, pointer)
-    with w.loop("0", field[Context.SUM_COUNT]) as k:
-        w.do(f"store double 0.0, ptr {w.at(pointer[Context.SUMS], k)}")
+    size = w.product(field[Context.SUM_COUNT], "8")
+    w.do(f"call void @llvm.memset.p0.i64(ptr {pointer[Context.SUMS]}, i8 0, i64 {size}, i1 false)")
 
     with w.loop("0", field[Context.ROWS], "%T") as row:
         with w.loop("0", "%T", LANES) as lane:
@@ -790,6 +790,7 @@ def ir(kinds: Iterable[Kind], training: bool = False) -> str:
     trained = [_runs(names), _updated(), _train(), "declare double @llvm.fabs.f64(double)"] if training else []
     return "\n".join([
         definitions(sorted(rows), LANES),
+        "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
         f"declare double @llvm.vector.reduce.fadd.v{LANES}f64(double, {VECTOR})",
         f"declare i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1>)",
         f"declare {VECTOR} @llvm.masked.load.v{LANES}f64.p0(ptr, i32, <{LANES} x i1>, {VECTOR})",
