@@ -386,7 +386,8 @@ def _affine(w: Writer, operand: Callable[[str], str], begin: str) -> str:
 # ---- runs with weights ------------------------------------------------------------------------------------------
 
 
-_WIDTHS = (4 * LANES, 2 * LANES, LANES)  # numbers in the vectors that a block of a matrix product holds a result in
+_BLOCKS = {8: (2, 1), 4: (4, 2, 1), 1: (4, 2, 1)}
+"""How many results, and how many vectors of each, a matrix product holds in registers at once."""
 
 
 def neurons(w: Writer) -> None:
@@ -419,9 +420,17 @@ def neurons(w: Writer) -> None:
             for r in range(vectors):
                 w.put(w.arithmetic("fadd", w.load(totals[q][r]), plus), "%slots", w.sum(to, str(LANES * r)))
 
-    _in_blocks(
-        w, "%count", (4, 1), lambda i, n: _in_blocks(w, "%T", _WIDTHS, lambda at, m: block(i, at, n, m // LANES))
-    )
+    _in_two_ways(w, "%T", block)
+
+
+def _in_two_ways(w: Writer, length: str, block: Callable[[str, str, int, int], object]) -> None:
+    """Go through the results of a run, `%count` of some length each, in blocks."""
+
+    def rows(i: str, results: int) -> None:
+        widths = tuple(LANES * vectors for vectors in _BLOCKS[results])
+        _in_blocks(w, length, widths, lambda at, width: block(i, at, results, width // LANES))
+
+    _in_blocks(w, "%count", tuple(_BLOCKS), rows)
 
 
 def _in_blocks(w: Writer, count: str, sizes: tuple[int, ...], body: Callable[[str, int], object]) -> None:
@@ -503,9 +512,7 @@ def outer(w: Writer) -> None:
         new = w.arithmetic("fadd", old, total)
         w.do(f"call void @llvm.masked.store.v{LANES}f64.p0({VECTOR} {new}, ptr {at}, i32 8, <{LANES} x i1> {mask})")
 
-    _in_blocks(
-        w, "%count", (4, 1), lambda i, n: _in_blocks(w, stride, _WIDTHS, lambda at, m: block(i, at, n, m // LANES))
-    )
+    _in_two_ways(w, stride, block)
 
 
 def summed(w: Writer) -> None:

@@ -262,16 +262,16 @@ class _Scheduler:
         for k in range(len(group.operands[0])):
             column = [operands[k] for operands in group.operands]
             inner = maker.get(column[0])
-            if inner is None or id(inner) in gone or len(inner.places) != len(column) or inner.places[0] != column[0]:
+            if inner is None or id(inner) in gone or len(inner.places) != len(column):
                 continue
             width = len(inner.operands[0])
-            if inner.places != column or any(uses[x] != 1 for x in column) or len(group.operands[0]) + width > _WIDEST:
+            if any(uses[x] != 1 for x in column) or len(group.operands[0]) + width > _WIDEST:
+                continue
+            read = dict(zip(inner.places, inner.operands, strict=True))
+            if any(x not in read for x in column):
                 continue
             group.kind = _substituted(group.kind, k, inner.kind, width)
-            group.operands = [
-                [*outer[:k], *given, *outer[k + 1 :]]
-                for outer, given in zip(group.operands, inner.operands, strict=True)
-            ]
+            group.operands = [[*outer[:k], *read[outer[k]], *outer[k + 1 :]] for outer in group.operands]
             gone.add(id(inner))
             return True
         return False
