@@ -136,7 +136,7 @@ clamp      = Op("clamp",      "clamp",  ieee.clamp,      lambda z, x, lower, upp
 where      = Op("where",      "where",  lambda condition, x, y: x if condition else y, lambda z, condition, x, y: (0.0, nonzero(condition), 1.0 - nonzero(condition)), (REAL, REAL, REAL), _at_zero)
 
 # ---- activations ----------------------------------------------------------------------------------------
-relu       = Op("relu",       "relu",   ieee.relu,       lambda z, x: (step(x),),                      (REAL,), _at_zero)
+relu       = Op("relu",       "relu",   ieee.relu,       lambda z, x: (step(z),),                      (REAL,), _at_zero)
 leaky_relu = Op("leaky_relu", "leaky",  ieee.leaky_relu, lambda z, x, slope: (step(x) + (1.0 - step(x)) * slope, -relu(-x)), (REAL, REAL), _at_zero)
 elu        = Op("elu",        "elu",    ieee.elu,        lambda z, x, alpha: (step(x) + (1.0 - step(x)) * alpha * exp(-relu(-x)), expm1(-relu(-x))), (REAL, REAL), _at_zero)
 selu       = Op("selu",       "selu",   ieee.selu,       lambda z, x: (SCALE * (step(x) + (1.0 - step(x)) * ALPHA * exp(-relu(-x))),), (REAL,), _at_zero)

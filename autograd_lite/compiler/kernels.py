@@ -36,7 +36,7 @@ Formula = tuple[Any, ...]
 """An operation's name and what it is applied to: formulas, or the numbers of operands."""
 
 Kind = str | Formula
-"""What a run does: a formula, slot by slot, or something that has a name below."""
+"""What a run does: a formula, slot by slot; something that has a name below; or ("neurons", a formula of one operand)."""
 
 
 class Context(IntEnum):
@@ -390,8 +390,8 @@ _BLOCKS = {8: (2, 1), 4: (4, 2, 1), 1: (4, 2, 1)}
 """How many results, and how many vectors of each, a matrix product holds in registers at once."""
 
 
-def neurons(w: Writer) -> None:
-    """Write the run of Σⱼ U[first + i·across + j·along] · slot(table[j]) + U[bias + i·each], for i up to count.
+def neurons(w: Writer, activation: Formula | int = 0) -> None:
+    """Write the run of an activation of Σⱼ U[first + i·across + j·along] · slot(table[j]) + U[bias + i·each], for i up to count.
 
     It is a matrix product: 4 results and 32 rows are held in registers at once, so that each weight that is loaded is
     used for 32 rows and each input for 4 results.
@@ -418,7 +418,8 @@ def neurons(w: Writer) -> None:
             plus = w.splat(w.let(f"load double, ptr {start}"))
             to = w.sum("%out", w.product(rows[q], "%T"), lane)
             for r in range(vectors):
-                w.put(w.arithmetic("fadd", w.load(totals[q][r]), plus), "%slots", w.sum(to, str(LANES * r)))
+                net_input = w.arithmetic("fadd", w.load(totals[q][r]), plus)
+                w.put(_computed(w, activation, [net_input]), "%slots", w.sum(to, str(LANES * r)))
 
     _in_two_ways(w, "%T", block)
 
@@ -784,6 +785,14 @@ def _train() -> str:
     return f"define i64 @train(ptr %plan) #1 {{\nentry:\n{body}\n  ret i64 {value}\n}}\n"
 
 
+def _run_of(kind: Kind) -> str:
+    if isinstance(kind, str):
+        return _run(kind, _MANY[kind])
+    if kind[0] == "neurons":
+        return _run(name_of(kind), lambda w: neurons(w, kind[1]))
+    return elementwise(kind)
+
+
 def ir(kinds: Iterable[Kind], training: bool = False) -> str:
     """Return the module for some kinds of run: the function `tiles`, and for training also `train`.
 
@@ -793,7 +802,7 @@ def ir(kinds: Iterable[Kind], training: bool = False) -> str:
     kinds = list(kinds)
     names = [name_of(kind) for kind in kinds]
     rows = set().union(*(_NEEDS.get(kind, ()) if isinstance(kind, str) else _operations(kind) for kind in kinds))
-    runs = [_run(kind, _MANY[kind]) if isinstance(kind, str) else elementwise(kind) for kind in kinds]
+    rows.discard("neurons")
     trained = [_runs(names), _updated(), _train(), "declare double @llvm.fabs.f64(double)"] if training else []
     return "\n".join([
         definitions(sorted(rows), LANES),
@@ -803,7 +812,7 @@ def ir(kinds: Iterable[Kind], training: bool = False) -> str:
         f"declare {VECTOR} @llvm.masked.load.v{LANES}f64.p0(ptr, i32, <{LANES} x i1>, {VECTOR})",
         f"declare void @llvm.masked.store.v{LANES}f64.p0({VECTOR}, ptr, i32, <{LANES} x i1>)",
         "",
-        *runs,
+        *map(_run_of, kinds),
         _tiles(names),
         *trained,
         'attributes #1 = { nounwind "prefer-vector-width"="512" }',

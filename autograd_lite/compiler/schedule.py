@@ -66,7 +66,7 @@ class _Neuron(NamedTuple):
 class _Group:
     """Results of one kind that are computed in one run: their places and, for each, the operands.
 
-    `number` tells Python which operation it is asked for.
+    `number` tells Python which operation it is asked for; for neurons, `inputs` are the places of their net inputs.
     """
 
     depth: int
@@ -74,6 +74,7 @@ class _Group:
     number: int
     places: list[int]
     operands: list[Sequence[int]]
+    inputs: list[int] = field(default_factory=list)
 
 
 class _Product(NamedTuple):
@@ -230,7 +231,7 @@ class _Scheduler:
                 found.append(group)
                 continue
             for part in _evenly_spaced([neurons[place][1] for place in group.places]):
-                found.append(_Group(group.depth, "neurons", -1, part, []))
+                found.append(_Group(group.depth, "neurons", -1, part, [], part))
         found.sort(key=lambda group: (group.depth, group.places[0]))
         return self._fused(found, wanted) if len(found) <= _MOST_FUSED else found
 
@@ -255,7 +256,21 @@ class _Scheduler:
         for group in groups:
             while type(group.kind) is tuple and self._absorb(group, maker, uses, gone):
                 pass
+        by_net_input = {group.places[0]: group for group in groups if group.kind == "neurons"}
+        for group in groups:
+            if type(group.kind) is tuple and len(group.operands[0]) == 1 and id(group) not in gone:
+                self._activate(group, by_net_input, uses, gone)
         return [group for group in groups if id(group) not in gone]
+
+    def _activate(self, group: _Group, by_net_input: dict[int, _Group], uses: dict[int, int], gone: set[int]) -> None:
+        """Let neurons compute their activations, if only those need the net inputs."""
+        activation = {operands[0]: place for operands, place in zip(group.operands, group.places, strict=True)}
+        neurons = next((by_net_input[x] for x in activation if x in by_net_input), None)
+        if neurons is None or activation.keys() != set(neurons.inputs) or any(uses[x] != 1 for x in activation):
+            return
+        neurons.kind = ("neurons", group.kind)
+        neurons.places = [activation[x] for x in neurons.inputs]
+        gone.add(id(group))
 
     def _absorb(self, group: _Group, maker: dict[int, _Group], uses: dict[int, int], gone: set[int]) -> bool:
         """Let a group compute one of its operands itself, if another group computes just that for it."""
@@ -305,15 +320,15 @@ class _Scheduler:
         slot = self.slot
         for group in groups:
             places = group.places
-            if group.kind != "neurons":
+            if not group.inputs:
                 table = self._table([slot[x] for operands in group.operands for x in operands])
                 self._add(group.kind, len(places), len(group.operands[0]), table, slot[places[0]], group.number)
                 continue
-            xs, first = neurons[places[0]]
-            _, second = neurons[places[-1] if len(places) < 2 else places[1]]
+            xs, first = neurons[group.inputs[0]]
+            _, second = neurons[group.inputs[:2][-1]]
             steps = (second.first - first.first, first.along, first.bias, second.bias - first.bias)
             table = self._table([slot[x] for x in xs])
-            self._add("neurons", len(places), len(xs), table, slot[places[0]], first.first, *steps)
+            self._add(group.kind, len(places), len(xs), table, slot[places[0]], first.first, *steps)
 
     # ---- sums over rows
 
