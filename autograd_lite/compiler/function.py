@@ -231,29 +231,41 @@ class CompiledFunction:
         backend_of("native")
         return NativeKernel(self.program, self.n).ir
 
-    def to_jax(self) -> Callable[[Any], Any]:
+    def to_jax(self, gradient: bool = False) -> Callable[[Any], Any]:
         """Return the function as one of a jax array (n,), for `jax.jit`, `jax.vmap` and the rest.
+
+        Derivatives that jax takes of it are jax's own, and jax decides at kinks.
+
+        Args:
+            gradient: Give f and its gradient by the rules of the table, arrays () and (n,), instead of f.
 
         Raises:
             ImportError: jax is not installed.
+            NotImplementedError: f uses an operation of your own.
+            TypeError: f gives a list, and its gradient is asked for.
             ValueError: f branches on a number; write `al.where`.
         """
         from .export import to_jax
 
-        exported: Callable[[Any], Any] = to_jax(self._only("value"))
-        return exported
+        return to_jax(*self._exported(gradient))
 
-    def to_torch(self) -> Callable[[Any], Any]:
+    def to_torch(self, gradient: bool = False) -> Callable[[Any], Any]:
         """Return the function as one of a torch tensor (n,), for `torch.func` and the rest.
+
+        Derivatives that torch takes of it are torch's own, and torch decides at kinks.
+
+        Args:
+            gradient: Give f and its gradient by the rules of the table, arrays () and (n,), instead of f.
 
         Raises:
             ImportError: torch is not installed.
+            NotImplementedError: f uses an operation of your own.
+            TypeError: f gives a list, and its gradient is asked for.
             ValueError: f branches on a number; write `al.where`.
         """
         from .export import to_torch
 
-        exported: Callable[[Any], Any] = to_torch(self._only("value"))
-        return exported
+        return to_torch(*self._exported(gradient))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the program to a file, as JSON, for `load`: the ways through the function that were compiled.
@@ -302,11 +314,19 @@ class CompiledFunction:
         with self._lock:
             return self._traces[0] if self._traces else self._traced([_DEFAULT] * self.n)
 
-    def _only(self, task: str) -> Program:
+    def _exported(self, gradient: bool) -> tuple[Program, int, Literal["number", "list", "gradient"]]:
+        """Return what `export` takes, if the function is the same program for every row."""
         first = self._first()
         if first.guards:
             raise ValueError(f"the function branches on a number, at {first.guards[0].where}; write al.where instead")
-        return first.program(task)
+        many = self._many or first.gives_list
+        if gradient and many:
+            raise TypeError("derivatives here are of a function that gives one number; this one gives a list")
+        return (
+            first.program("gradient" if gradient else "value"),
+            self.n,
+            "gradient" if gradient else "list" if many else "number",
+        )
 
     def _traced(self, point: Sequence[float]) -> _Traced:
         """Trace the function at a point, unless it was traced there by now."""
