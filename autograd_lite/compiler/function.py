@@ -319,7 +319,7 @@ class CompiledFunction:
         first = self._first()
         if first.guards:
             raise ValueError(f"the function branches on a number, at {first.guards[0].where}; write al.where instead")
-        many = self._many or first.gives_list
+        many = first.gives_list
         if gradient and many:
             raise TypeError("derivatives here are of a function that gives one number; this one gives a list")
         return (
