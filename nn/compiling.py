@@ -155,8 +155,12 @@ class CompiledModel:
         """Return the mean loss of examples, or of a `Batch`, and its gradient: an array, as `model.parameters()`."""
         batch = self._ready(X, y)
         descent = self._descent(batch)
-        loss, _ = descent.measure(batch.rows)
-        return loss, descent.gradient.copy()
+        try:
+            loss, _ = descent.measure(batch.rows)
+            return loss, descent.gradient.copy()
+        finally:
+            if not self._depth:
+                self._held = None  # the model's may be changed before they are used again
 
     def step(self, X: Any, y: Any = None, times: int = 1) -> float:
         """Move the parameters by the gradient of the mean loss of examples, or of a `Batch`, once or many times.
@@ -348,6 +352,10 @@ class _Training:
         """Bring what was learnt back to the model."""
         if not self._compiled._depth:
             self._compiled._flow_back()
+
+    def open(self) -> None:
+        """Go on from what the model has now."""
+        self._compiled._bring(self._descent)
 
 
 class _Planned:

@@ -1,14 +1,14 @@
 """The loop of training: epochs, mini-batches, measurements and progress, whoever takes the steps."""
 
-import gc
 from array import array
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from reprlib import repr as short
 from time import perf_counter
 from typing import Any, Protocol
 
 import autograd_lite as al
+from autograd_lite.collecting import collecting_rarely
 from autograd_lite.value import recording
 
 from .data import _integer
@@ -45,6 +45,9 @@ class Trainer(Protocol):
     def close(self) -> None:
         """Bring what was learnt back to the model."""
 
+    def open(self) -> None:
+        """Go on from what the model has now."""
+
 
 def run(
     trainer: Callable[[Module, Task, Optimizer, list[Example]], Trainer],
@@ -77,8 +80,8 @@ def run(
     if record:
         history.weights.append(taking.numbers())
     watch = al.detect_anomaly() if watched else nullcontext()
-    with recording(), watch, _relaxed_garbage_collection(), reporting(progress, epochs) as report:
-        try:
+    try:
+        with recording(), watch, collecting_rarely(100_000), reporting(progress, epochs) as report:
             for epoch in range(1, epochs + 1):
                 start = perf_counter()
                 rng.shuffle(order)
@@ -91,11 +94,15 @@ def run(
                     history.weights.append(taking.numbers())
                 measured |= {"learning_rate": learning_rate, "seconds": perf_counter() - start}
                 history.records.append(measured)
+                if callable(progress):  # which may look at the model, and even change it
+                    taking.close()
                 report(epoch, measured)
-        except KeyboardInterrupt:
-            history.interrupted = True
-        finally:
-            taking.close()
+                if callable(progress):
+                    taking.open()
+    except KeyboardInterrupt:
+        history.interrupted = True
+    finally:
+        taking.close()
     return history
 
 
@@ -125,15 +132,3 @@ def _epoch(
             raise DivergenceError(f"{when}: {problem}; {unchanged}; {advice}", history) from None
         report(len(history) + min(done * batch_size, len(order)) / len(order), None)
     return tally
-
-
-@contextmanager
-def _relaxed_garbage_collection() -> Iterator[None]:
-    """Look for reference cycles less often: graphs have none, and the search costs a tenth of the time and more."""
-    before = gc.get_threshold()
-    if before[0]:  # 0 is never
-        gc.set_threshold(max(before[0], 100_000), *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)

@@ -190,6 +190,9 @@ class _Recording:
     def close(self) -> None:
         """Do nothing: the parameters are where they belong."""
 
+    def open(self) -> None:
+        """Do nothing either."""
+
 
 def _step(optimizer: Optimizer, loss: al.Value) -> None:
     """Sweep back from the loss and move the parameters, all of them or, whatever stops it, none."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import pickle
 import reprlib
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from numbers import Integral
 from os import PathLike
 from typing import Any, Literal
 
 from .. import ops
+from ..collecting import collecting_rarely
 from ..files import read_at_most, write_atomically
 from ..op import number
 from ..value import Value
@@ -123,16 +123,8 @@ def _from_recorded(outputs: list[Any], inputs: list[Any]) -> Trace:
         return from_graph(outputs, inputs)
 
 
-@contextlib.contextmanager
-def _unhurried_garbage_collection() -> Iterator[None]:
-    """Look for reference cycles less often while many small objects are made that have none."""
-    before = gc.get_threshold()
-    if before[0]:
-        gc.set_threshold(max(before[0], 1_000_000), *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
+def _unhurried_garbage_collection() -> AbstractContextManager[None]:
+    return collecting_rarely(1_000_000)
 
 
 class CompiledFunction:
@@ -306,7 +298,13 @@ class CompiledFunction:
             f = pickle.dumps(self._f)
         except Exception:  # a lambda, say: its program will do
             f = pickle.dumps(None)
-        return _unpickled, (f, self._text(), self.backend)
+        try:
+            text = self._text()
+        except TypeError:  # an operation of one's own: the function will be traced again, if it came along
+            if pickle.loads(f) is None:
+                raise
+            text = text_of(Saved(self._name, self.n, self._guards, []))
+        return _unpickled, (f, text, self.backend)
 
     # ---- ways through the function
 
@@ -382,20 +380,21 @@ class CompiledFunction:
         if not len(other):
             return result
         result = np.ascontiguousarray(result)
-        k = 0
+        k = 1
         while len(other):
-            k += 1
-            with self._lock:
-                traced = self._traces[k] if k < len(self._traces) else self._traced(rows[other[0]].tolist())
+            if k >= len(self._traces):
+                row = self._row(rows[other[0]].tolist(), task)
+                if k >= len(self._traces):
+                    # No new way, or too many: a comparison so close that native code, right to the last digit but one,
+                    # sees it otherwise than Python, whose word counts.
+                    result[other[0]] = row
+                    other = other[1:]
+                continue
+            traced, k = self._traces[k], k + 1
             found = traced.kernel(task)(np.ascontiguousarray(rows[other]))
             if traced.guards:
                 ok = found[:, -1] == 1.0
-                if traced.point == rows[other[0]].tolist() and not ok[0]:
-                    # A comparison so close that native code, right to the last digit but one, sees it otherwise.
-                    found[0, :-1] = traced.row(traced.point, task, unchecked=True)
-                    ok[0] = True
-                found = found[:, :-1]
-                result[other[ok]] = found[ok]
+                result[other[ok]] = found[ok, :-1]
                 other = other[~ok]
             else:
                 result[other] = found
@@ -468,7 +467,9 @@ class _Traced:
 
     def went(self, point: Sequence[float]) -> list[bool]:
         """Tell of each comparison whether it comes out at a point as it was traced."""
-        seen = PythonKernel(self.trace.build.program(self._checks()))(point)
+        with self._lock:
+            checks = self.trace.build.program(self._checks())
+        seen = PythonKernel(checks)(point)
         return [each == 1.0 for each in seen]
 
 

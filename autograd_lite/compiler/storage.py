@@ -94,6 +94,8 @@ def saved_from(text: str | bytes) -> Saved:
 
 
 def _trace(document: Any, n: int) -> Trace:
+    if len(document["point"]) != n:
+        raise ValueError("the numbers of inputs do not agree")
     build = Builder()
     inputs = [build.input(k) for k in range(n)]
     places: list[int] = []
