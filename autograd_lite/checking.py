@@ -17,6 +17,7 @@ from itertools import pairwise, product
 from random import Random
 from typing import Any, NamedTuple
 
+from .compiler import CompiledFunction
 from .differences import EPSILON
 from .evidence import Evidence, Path, examine, passing
 from .graph import topological_order
@@ -133,8 +134,8 @@ def gradcheck(
     hides it from every method of float64.
 
     Args:
-        f: a function of numbers or of lists of numbers, which gives a number or a list of them; an operation; or a
-            recorded Value.
+        f: a function of numbers or of lists of numbers, which gives a number or a list of them; an operation; a
+            compiled function; or a recorded Value.
         xs: the point: the arguments of f. For a recorded Value the nodes to differentiate by, by default its leaves.
         order: 1 to 3: which derivatives to check. The derivatives of order 2 are those of the gradient.
         rtol: how right a derivative must be, relatively.
@@ -164,6 +165,8 @@ def gradcheck(
     rtol = number(rtol, "rtol")
     if not 0.0 < rtol < 1.0:
         raise ValueError(f"rtol must lie between 0 and 1, as 1e-8 does, not {rtol}")
+    if isinstance(f, CompiledFunction) and gradient is None:
+        gradient = f.grad
     if gradient is not None and not callable(gradient):
         raise TypeError(f"gradient= must be a function of the same arguments as f, not {reprlib.repr(gradient)}")
     if isinstance(f, Value):

@@ -36,7 +36,7 @@ Formula = tuple[Any, ...]
 """An operation's name and what it is applied to: formulas, or the numbers of operands."""
 
 Kind = str | Formula
-"""What a run does: a formula, slot by slot; something that has a name below; or ("neurons", a formula of one operand)."""
+"""What a run does: a formula, slot by slot; what has a name below; or neurons, `("neurons", formula)`."""
 
 
 class Context(IntEnum):
@@ -391,10 +391,10 @@ _BLOCKS = {8: (2, 1), 4: (4, 2, 1), 1: (4, 2, 1)}
 
 
 def neurons(w: Writer, activation: Formula | int = 0) -> None:
-    """Write the run of an activation of Σⱼ U[first + i·across + j·along] · slot(table[j]) + U[bias + i·each], for i up to count.
+    """Write the run of f(Σⱼ U[first + i·across + j·along] · slot(table[j]) + U[bias + i·each]) for each i.
 
-    It is a matrix product: 4 results and 32 rows are held in registers at once, so that each weight that is loaded is
-    used for 32 rows and each input for 4 results.
+    It is a matrix product: 8 results for 16 rows, or 4 for 32, are held in registers at once, so that each weight that
+    is loaded is used for so many rows, and each input for so many results.
     """
     first, across, along, bias, each = (_field(w, k) for k in range(5))
     has_bias = w.let(f"icmp sge i64 {bias}, 0")
