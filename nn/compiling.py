@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import autograd_lite as al
 from autograd_lite import Value
+from autograd_lite.collecting import collecting_rarely
 from autograd_lite.compiler.descent import Descent
 from autograd_lite.compiler.function import backend_of
 from autograd_lite.compiler.kernel import Tiles
@@ -95,7 +96,8 @@ class CompiledModel:
     """Predict and train with machine code; `nn.compile` makes one.
 
     The parameters are read from the model before each use, and what a step makes of them flows back to it. In a `with`
-    block they stay here until it ends, which is much faster for single steps.
+    block they stay here until it ends, which is much faster for single steps; what the optimiser is set to, but for its
+    learning rate, is then settled too.
 
     Attributes:
         model, loss, optimizer: As given.
@@ -127,7 +129,7 @@ class CompiledModel:
         if set(self.optimizer.parameters) != set(model.parameters()):
             raise ValueError("compiled training moves all parameters of the model; give an optimizer of just those")
         self._parameters = model.parameters()
-        self._descents: dict[_Kind, Descent] = {}
+        self._descents: dict[Any, Descent] = {}
         self._predictors: dict[int, Tiles] = {}
         self._held: Descent | None = None  # whose weights are ahead of the model's, in a `with` block
         self._depth = 0
@@ -261,24 +263,26 @@ class CompiledModel:
         return self.batch(X, y)
 
     def _descent(self, batch: Batch) -> Descent:
-        key = batch.kind
+        key = batch.kind, _constants_of(self._rule)
         if key not in self._descents:
-            width = batch.rows.shape[1] - key.numbers
-            gradient = _gradient_program(self.model, batch.task.loss, key, batch.rows[0].tolist(), width)
-            update, numbers = _update_program(self._rule)
-            count = len(self._parameters)
-            nothing = _zeros(count)
-            state = [nothing] * self._rule.remembers
-            descent = Descent(gradient, width + key.numbers, nothing, update, state, numbers)
-            self._held, held = None, self._held
-            self._check(descent, batch)
-            self._held = held
-            self._descents[key] = descent
+            with collecting_rarely(1_000_000):
+                self._descents[key] = self._made(batch)
         return self._bring(self._descents[key])
+
+    def _made(self, batch: Batch) -> Descent:
+        kind, count = batch.kind, len(self._parameters)
+        width = batch.rows.shape[1] - kind.numbers
+        gradient = _gradient_program(self.model, batch.task.loss, kind, batch.rows[0].tolist(), width)
+        update, numbers = _update_program(self._rule)
+        nothing = _zeros(count)
+        state = [nothing] * self._rule.remembers
+        descent = Descent(gradient, width + kind.numbers, nothing, update, state, numbers)
+        self._check(descent, batch)
+        return descent
 
     def _check(self, descent: Descent, batch: Batch) -> None:
         """Compare the compiled loss with the loss itself on a few examples: it may treat its target in strange ways."""
-        descent.weights[:] = [w.data for w in self._parameters]
+        descent.weights[:] = [w.data for w in self._parameters]  # those the model computes with
         width = batch.rows.shape[1] - batch.kind.numbers
         seen: dict[Any, Any] = {tuple(row[width:]): row for row in batch.rows[::-1].tolist()}
         for row in islice(seen.values(), _TRIED):
@@ -387,6 +391,12 @@ class _Planned:
             message = f"step {taken + 1}: {problem}; the parameters are as before it"
             raise DivergenceError(message, History(self._batch.task.metric))
         return self._steps.last_loss
+
+
+def _constants_of(optimizer: RuleOptimizer) -> str:
+    """Return what the rule of an optimiser has in it, such as its momentum: all but what each step is told anew."""
+    told = ("lr", "parameters", "state", "steps")
+    return repr([(name, value) for name, value in vars(optimizer).items() if name not in told])
 
 
 def _diverged(loss: float, after: int) -> Diverged:
