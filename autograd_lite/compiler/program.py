@@ -273,7 +273,7 @@ class Builder:
 
     def _partials(self, op: Op, place: int, operands: tuple[Any, ...]) -> tuple[Any, ...]:
         """Return the partials of an instruction by its operands, as carriers or numbers: the rule of its operation."""
-        rule = _LINEAR.get(op, op.partials) if op.many and len(operands[0]) > _FEW else op.partials
+        rule = _LINEAR[op] if op in _LINEAR and len(operands[0]) > _FEW else op.partials
         try:
             return rule(Symbol(self, place), *operands)
         except _NotSymbolicError:
