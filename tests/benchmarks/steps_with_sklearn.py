@@ -1,4 +1,4 @@
-"""The digits in scikit-learn: its MLPClassifier, which starts from weights of its own and whose Adam has ε elsewhere."""
+"""The digits in scikit-learn: its MLPClassifier, which starts from its own weights; its Adam has ε elsewhere."""
 
 from __future__ import annotations
 
