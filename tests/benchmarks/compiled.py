@@ -16,7 +16,8 @@ import gc
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
@@ -135,7 +136,9 @@ def growing_batches(engines: Mapping[str, ModuleType], size: Size) -> None:
 
     for rows in size.rows:
         task = moons_task(rows, max(2, min(size.loop, 100_000 // rows)))
-        compare(f"J2 with {rows:,} rows", task._replace(name="rows"), engines, size._replace(rounds=size.rounds // 2))
+        compare(
+            f"J2 with {rows:,} rows", task._replace(name="rows"), engines, size._replace(rounds=(size.rounds + 1) // 2)
+        )
 
 
 def large_networks(engines: Mapping[str, ModuleType], size: Size) -> None:
@@ -198,25 +201,33 @@ def check_close(what: str, numbers: Any, wanted: Any) -> None:
     wrong = np.flatnonzero(~(abs(numbers - wanted) <= 1e-9 * np.maximum(1.0, abs(wanted))))
     if len(wrong):
         k = wrong[0]
-        raise ArithmeticError(f"{what}: number {k} is {numbers[k]!r}, but {OURS} computed {wanted[k]!r}")
+        raise ArithmeticError(f"{what}: number {k} is {float(numbers[k])!r}, but {OURS} computed {float(wanted[k])!r}")
 
 
 def measure(steppers: Mapping[str, Stepper], size: Size) -> dict[str, list[float]]:
     """Return the seconds a step of each stepper in each round."""
     calls = {name: calls_for(stepper, size.slice_seconds) for name, stepper in steppers.items()}
     times: dict[str, list[float]] = {name: [] for name in steppers}
-    collecting = gc.isenabled()
-    for k in range(max(size.rounds, 1)):
-        for name in sorted(steppers, reverse=bool(k % 2)):
-            stepper, n = steppers[name], calls[name]
-            gc.collect()
-            gc.disable()
-            start = perf_counter()
-            stepper.run(n)
-            times[name].append((perf_counter() - start) / n / stepper.steps)
-            if collecting:
-                gc.enable()
+    with no_garbage_collection():
+        for k in range(size.rounds):
+            for name in sorted(steppers, reverse=bool(k % 2)):
+                stepper, n = steppers[name], calls[name]
+                start = perf_counter()
+                stepper.run(n)
+                times[name].append((perf_counter() - start) / n / stepper.steps)
     return times
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def calls_for(stepper: Stepper, seconds: float) -> int:
