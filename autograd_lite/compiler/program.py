@@ -89,8 +89,17 @@ class Program:
                 case Apply(op, operands):
                     text = f"%{place} = {op.name}({', '.join(map(_shown, operands))})"
             name = self.names.get(place)
-            yield f"{text:27} ; {' '.join(name.split())}" if name else text
+            yield f"{text:27} ; {printable(name)}" if name else text
         yield "return " + ", ".join(f"%{place}" for place in self.outputs)
+
+
+def printable(name: str) -> str:
+    r"""Return a name as a comment may hold it: no line breaks of any kind, nothing that can't be printed, not long.
+
+    >>> printable("two\nlines")
+    'two lines'
+    """
+    return "".join(c if c.isprintable() else " " for c in name[:60])
 
 
 def _shown(operand: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import ops
 from ..op import Op
-from .program import Apply, Constant, Input, Program
+from .program import Apply, Constant, Input, Program, printable
 
 __all__ = ["function_of", "source_of"]
 
@@ -59,14 +59,9 @@ def _lines(program: Program, names: dict[Op, str]) -> list[str]:
                 if op in _INFIX:
                     text = f" {_INFIX[op]} ".join(shown) if len(shown) > 1 else _INFIX[op] + shown[0]
                 note = program.names.get(place) or ("" if names[op] == op.name else op.name)
-                lines.append(f"    v{place} = {text}" + (f"  # {_one_line(note)}" if note else ""))
+                lines.append(f"    v{place} = {text}" + (f"  # {printable(note)}" if note else ""))
     lines.append(f"    return [{', '.join([texts[y] for y in program.outputs])}]")
     return lines
-
-
-def _one_line(name: str) -> str:
-    """Return a name as a comment may hold it: no line breaks of any kind, nothing that can't be printed."""
-    return "".join(c if c.isprintable() else " " for c in name[:60])
 
 
 def function_of(program: Program) -> Callable[[Sequence[float]], list[float]]:
