@@ -139,6 +139,15 @@ def test_step_writes_a_page(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+def test_compiled_training_prints_the_same(capsys):
+    pytest.importorskip("llvmlite")
+    printed = []
+    for options in ([], ["--compile"]):
+        assert main(["train", "digits", "--epochs", "3", "--out", f"run{len(printed)}", *options]) == 0
+        printed.append(capsys.readouterr().out.replace(f"run{len(printed)}", "run"))
+    assert printed[1] == printed[0]
+
+
 def test_digits_are_learnt_by_default(capsys):
     assert main(["train", "digits"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]
