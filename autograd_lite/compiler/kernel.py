@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Memory", "NativeKernel", "PythonKernel", "Tiles"]
 
 _LARGEST_TILE = 128
-_CACHE = 512 * 1024  # bytes of slots that should stay in a core's second-level cache
+_CACHE = 1024 * 1024  # bytes of slots that should stay in a core's second-level cache
 
 
 class PythonKernel:
@@ -63,9 +63,10 @@ class Tiles:
         self._local = threading.local()
 
     def tile(self, rows: int) -> int:
-        """Return how many rows to work on at once: so many that their slots stay in the cache."""
-        fitting = _CACHE // (8 * max(1, self.schedule.slots)) // LANES * LANES
-        return min(max(LANES, min(fitting, _LARGEST_TILE)), -(-rows // LANES) * LANES)
+        """Return how many rows to work on at once: so many that their slots stay in the cache, in tiles evenly filled."""
+        fitting = min(max(LANES, _CACHE // (8 * max(1, self.schedule.slots))), _LARGEST_TILE)
+        tiles = -(-rows // fitting)
+        return -(-rows // (tiles * LANES)) * LANES
 
     def memory(self, rows: int) -> Memory:
         """Return this thread's memory for a call with so many rows."""
