@@ -74,8 +74,8 @@ def test_a_point_gives_numbers_and_rows_give_arrays(backend):
     [
         lambda X: X.astype(np.float32), lambda X: X.astype(np.int64), lambda X: X.astype(np.int8),
         lambda X: abs(X).astype(np.uint16), lambda X: X > 0.0, lambda X: X.astype(">f8"),
-        lambda X: X.astype(np.float16), lambda X: X.astype(np.longdouble), np.asfortranarray, lambda X: X[::2],
-        lambda X: X[:, ::-1], lambda X: X[::-1],
+        lambda X: X.astype(np.float16),
+        lambda X: X.astype(np.longdouble), np.asfortranarray, lambda X: X[::2], lambda X: X[:, ::-1], lambda X: X[::-1],
         lambda X: np.repeat(X, 2, axis=1)[:, ::2], lambda X: np.broadcast_to(X[0], (9, 3)),
     ],
     ids=["float32", "int64", "int8", "uint16", "bool", "big endian", "float16", "longdouble", "Fortran", "every other",

@@ -711,7 +711,8 @@ def _updated() -> str:
     moved = w.slot(tables, field[Context.OUT_SLOTS])
     wrong = w.variable(VECTOR, ZERO)
     with w.loop("0", field[Context.ROWS], LANES) as lane:
-        nothing = w.arithmetic("fmul", w.vector(slots, w.sum(moved, lane)), ZERO)  # nan for what is not finite
+        new = _only_weights(w, w.vector(slots, w.sum(moved, lane)), lane, field[Context.ROWS])
+        nothing = w.arithmetic("fmul", new, ZERO)  # nan for what is not finite
         w.store(w.arithmetic("fadd", w.load(wrong), nothing), wrong)
     bad = _any_not_finite(w, w.load(wrong))
     result = w.variable("i64", "-1")
@@ -722,10 +723,21 @@ def _updated() -> str:
             source = w.slot(tables, field[Context.OUT_SLOTS], k)
             to = w.slot(tables, field[Context.INPUT_SLOTS], k)
             with w.loop("0", "%T", LANES) as lane:
-                w.put(w.vector(slots, w.sum(source, lane)), slots, w.sum(to, lane))
+                new = _only_weights(w, w.vector(slots, w.sum(source, lane)), lane, field[Context.ROWS])
+                w.put(new, slots, w.sum(to, lane))
     value = w.let(f"load i64, ptr {result}")
     body = "\n".join(w.lines)
     return f"define internal i64 @updated(ptr %context) #1 {{\nentry:\n{body}\n  ret i64 {value}\n}}\n"
+
+
+def _only_weights(w: Writer, numbers: str, lane: str, count: str) -> str:
+    """Return 8 numbers with 0 for those beyond the last weight, where the loss stands and what a rule makes of it."""
+    places = w.let(f"add <{LANES} x i64> {w.splat_of_integers(lane)}, {_PLACES}")
+    below = w.let(f"icmp slt <{LANES} x i64> {places}, {w.splat_of_integers(count)}")
+    return w.let(f"select <{LANES} x i1> {below}, {VECTOR} {numbers}, {VECTOR} {ZERO}")
+
+
+_PLACES = f"<{', '.join(f'i64 {k}' for k in range(LANES))}>"
 
 
 def _runs(kinds: list[str]) -> str:
