@@ -63,7 +63,7 @@ class Tiles:
         self._local = threading.local()
 
     def tile(self, rows: int) -> int:
-        """Return how many rows to work on at once: so many that their slots stay in the cache, in tiles evenly filled."""
+        """Return how many rows to work on at once: evenly, and so many that their slots stay in the cache."""
         fitting = min(max(LANES, _CACHE // (8 * max(1, self.schedule.slots))), _LARGEST_TILE)
         tiles = -(-rows // fitting)
         return -(-rows // (tiles * LANES)) * LANES
