@@ -73,7 +73,10 @@ def _items(what: str, xs: Any) -> list[Any]:
 def _row(i: int, row: Any) -> Row:
     if isinstance(row, (str, bytes, Mapping)) or not isinstance(row, Iterable):
         raise TypeError(f"row {i} of X must be a list of numbers, such as [0.5], got {short(row)}")
-    return tuple(_finite(x, f"X[{i}][{j}]") for j, x in enumerate(row))
+    numbers = tuple(row)
+    if {*map(type, numbers)} == {float} and all(map(isfinite, numbers)):  # as most are, and naming each takes long
+        return numbers
+    return tuple(_finite(x, f"X[{i}][{j}]") for j, x in enumerate(numbers))
 
 
 def _target(i: int, target: Any) -> Target:
