@@ -3,8 +3,8 @@
 Values are those of the table, to rounding: a sum is rounded as the library does it, `lgamma` and `digamma` near their
 zeros are right to a part of 1, not of the result, and jax takes subnormal numbers for 0. Derivatives that the library
 takes are its own. They agree with the table's except at kinks and ties, where the library decides; at infinite numbers;
-and where a library's own rule is less accurate (1 − tanh² in the tails, torch's second derivative of `lgamma` to nine
-digits). The program of a gradient carries the table's rules.
+and where a library's own rule is less accurate (1 − tanh² and 1 + expm1 in the tails, torch's second derivative of
+`lgamma` to nine digits). The program of a gradient carries the table's rules.
 """
 
 from __future__ import annotations
@@ -330,18 +330,18 @@ def _rows(library: _Library) -> dict[Op, Callable[..., Any]]:
 
     # ---- sequences
 
-    def first(leading: Any) -> Any:
-        return leading & (np.cumsum(leading, 0) == 1)
+    def largest(xs: Any) -> Any:
+        """Tell which is the largest, or the first of them; by place, as == fails where code computes a number twice."""
+        return library.array(list(range(len(xs))), xs) == np.argmax(xs)
 
     def logsumexp(xs: Any) -> Any:
-        top = np.max(xs)
-        lead = first(xs == top)
+        lead = largest(xs)
         x = total(where(lead, xs, 0.0))
-        rest = total(exp(where(lead | ~isfinite(top), -inf, xs - x)))
-        return where(isfinite(top), x + log1p(rest), top)
+        rest = total(exp(where(lead | ~isfinite(x), -inf, xs - x)))
+        return where(isfinite(x), x + log1p(rest), x)
 
     def summed(m: Any, es: Any) -> Any:
-        return where(isfinite(m), m + log1p(total(where(first(es == 1.0), 0.0, es))), m)
+        return where(isfinite(m), m + log1p(total(where(largest(es), 0.0, es))), m)
 
     def shifted(x: Any, m: Any) -> Any:
         finite = exp(where(isfinite(m), x - m, 0.0))
@@ -349,8 +349,14 @@ def _rows(library: _Library) -> dict[Op, Callable[..., Any]]:
 
     def leads(xs: Any) -> Any:
         top = np.max(xs)
-        leading = flag(xs == top, xs)
+        leading = flag((xs == top) | largest(xs), xs)
         return where(isnan(top), nan, leading / where(isnan(top), 1.0, total(leading)))
+
+    def maxout(xs: Any) -> Any:
+        """Return the largest; its derivative is written out, as the library's own looks for the largest by ==."""
+        top = np.max(stop(xs))
+        weights = stop(leads(xs))
+        return top + total(where((weights > 0.0) & isfinite(xs), weights * (xs - stop(xs)), 0.0))
 
     def share(x: Any, rest: Any) -> Any:
         xs = beside(x, rest)
@@ -412,7 +418,7 @@ def _rows(library: _Library) -> dict[Op, Callable[..., Any]]:
         ops.dot:         np.dot,
         ops.affine:      lambda w, x, b: np.dot(w, x) + b,
         ops.logsumexp:   logsumexp,
-        ops.maxout:      np.max,
+        ops.maxout:      maxout,
         ops.sech2:       sech2,
         ops.gaussian:    lambda x, c: exp(-c * x * x),
         ops.one_minus_square: lambda x: (1.0 - x) * (1.0 + x),
