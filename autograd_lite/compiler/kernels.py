@@ -64,6 +64,7 @@ class Context(IntEnum):
     WEIGHT_SLOT = 19  # slot that holds the weight of each row, -1 if there is none
     WEIGHT = 20  # the weight of each row (a float64)
     CALLBACK = 21  # address of a function (operation, address of operands) -> result, for what has no code here
+    PACKED = 22  # 1 if the inputs are in their slots already, as one tile
 
 
 RUN = 10
@@ -601,47 +602,55 @@ def _do_runs(w: Writer, field: Fields, pointer: Fields, kinds: list[str]) -> Non
         _switch(w, w.let(f"load i64, ptr {run}"), kinds, f"({', '.join(arguments)})")
 
 
-def _tiles(kinds: list[str]) -> str:
-    """Return the function that goes through the batch, tile by tile, and through the runs for each tile."""
-    w = Writer()
-    field, pointer = _read_context(w, "%context")
+def _pack(w: Writer, field: Fields, pointer: Fields, row: str) -> None:
+    """Put a tile of the inputs into their slots, eight rows by eight columns at a time where there are as many."""
     slots, tables = pointer[Context.SLOTS], pointer[Context.TABLES]
     weight = w.let(f"bitcast i64 {field[Context.WEIGHT]} to double")
     last = w.let(f"sub nsw i64 {field[Context.ROWS]}, 1")
     indexed = w.let(f"icmp ne i64 {field[Context.INDEX]}, 0")
     weighted = w.let(f"icmp sge i64 {field[Context.WEIGHT_SLOT]}, 0")
+    with w.loop("0", "%T", LANES) as lane:
+        starts = []
+        for q in range(LANES):
+            wanted = w.sum(row, lane, str(q))
+            beyond = w.let(f"icmp sgt i64 {wanted}, {last}")
+            here = w.let(f"select i1 {beyond}, i64 {last}, i64 {wanted}")  # beyond the end the last row is repeated
+            place = w.variable("i64", here)
+            with w.when(indexed):
+                entry = w.at(pointer[Context.INDEX], here, "i64")
+                w.do(f"store i64 {w.let(f'load i64, ptr {entry}')}, ptr {place}")
+            starts.append(w.product(w.let(f"load i64, ptr {place}"), field[Context.WIDTH]))
+            with w.when(weighted):
+                its = w.let(f"select i1 {beyond}, double 0.0, double {weight}")
+                to = w.sum(w.product(field[Context.WEIGHT_SLOT], "%T"), lane, str(q))
+                w.do(f"store double {its}, ptr {w.at(slots, to)}")
+        inputs = w.at(tables, field[Context.INPUT_SLOTS], "i32")
+        whole = w.product(w.let(f"udiv i64 {field[Context.WIDTH]}, {LANES}"), str(LANES))
+        with w.loop("0", whole, LANES) as k:
+            rows = [w.vector(pointer[Context.X], w.sum(start, k)) for start in starts]
+            for q, column in enumerate(_transposed(w, rows)):
+                w.put(column, slots, w.sum(w.slot(inputs, k, str(q)), lane))
+        with w.loop(whole, field[Context.WIDTH]) as k:
+            to = w.sum(w.slot(inputs, k), lane)
+            for q, start in enumerate(starts):
+                x = w.number(pointer[Context.X], w.sum(start, k))
+                w.do(f"store double {x}, ptr {w.at(slots, w.sum(to, str(q)))}")
 
+
+def _tiles(kinds: list[str]) -> str:
+    """Return the function that goes through the batch, tile by tile, and through the runs for each tile."""
+    w = Writer()
+    field, pointer = _read_context(w, "%context")
+    slots, tables = pointer[Context.SLOTS], pointer[Context.TABLES]
+
+    unpacked = w.let(f"icmp eq i64 {field[Context.PACKED]}, 0")
     _fill(w, field, pointer)
     size = w.product(field[Context.SUM_COUNT], "8")
     w.do(f"call void @llvm.memset.p0.i64(ptr {pointer[Context.SUMS]}, i8 0, i64 {size}, i1 false)")
 
     with w.loop("0", field[Context.ROWS], "%T") as row:
-        with w.loop("0", "%T", LANES) as lane:
-            starts = []
-            for q in range(LANES):
-                wanted = w.sum(row, lane, str(q))
-                beyond = w.let(f"icmp sgt i64 {wanted}, {last}")
-                here = w.let(f"select i1 {beyond}, i64 {last}, i64 {wanted}")  # beyond the end the last row is repeated
-                place = w.variable("i64", here)
-                with w.when(indexed):
-                    entry = w.at(pointer[Context.INDEX], here, "i64")
-                    w.do(f"store i64 {w.let(f'load i64, ptr {entry}')}, ptr {place}")
-                starts.append(w.product(w.let(f"load i64, ptr {place}"), field[Context.WIDTH]))
-                with w.when(weighted):
-                    its = w.let(f"select i1 {beyond}, double 0.0, double {weight}")
-                    to = w.sum(w.product(field[Context.WEIGHT_SLOT], "%T"), lane, str(q))
-                    w.do(f"store double {its}, ptr {w.at(slots, to)}")
-            inputs = w.at(tables, field[Context.INPUT_SLOTS], "i32")
-            whole = w.product(w.let(f"udiv i64 {field[Context.WIDTH]}, {LANES}"), str(LANES))
-            with w.loop("0", whole, LANES) as k:
-                rows = [w.vector(pointer[Context.X], w.sum(start, k)) for start in starts]
-                for q, column in enumerate(_transposed(w, rows)):
-                    w.put(column, slots, w.sum(w.slot(inputs, k, str(q)), lane))
-            with w.loop(whole, field[Context.WIDTH]) as k:
-                to = w.sum(w.slot(inputs, k), lane)
-                for q, start in enumerate(starts):
-                    x = w.number(pointer[Context.X], w.sum(start, k))
-                    w.do(f"store double {x}, ptr {w.at(slots, w.sum(to, str(q)))}")
+        with w.when(unpacked):
+            _pack(w, field, pointer, row)
         _do_runs(w, field, pointer, kinds)
         left = w.let(f"sub nsw i64 {field[Context.ROWS]}, {row}")
         full = w.let(f"icmp slt i64 {left}, %T")
@@ -762,6 +771,7 @@ def _train() -> str:
     sums = w.let(f"inttoptr i64 {w.let(f'load i64, ptr {address(tiles, Context.SUMS)}')} to ptr")
     shared = w.let(f"inttoptr i64 {w.let(f'load i64, ptr {address(update, Context.UNIFORM)}')} to ptr")
     out_width = w.let(f"load i64, ptr {address(tiles, Context.OUT_WIDTH)}")
+    one_tile = w.let(f"load i64, ptr {address(tiles, Context.TILE)}")
     taken = w.variable("i64", "0")
     going = w.variable("i1", "true")
     with w.loop("0", field[Plan.STEPS]) as step, w.when(w.let(f"load i1, ptr {going}")):
@@ -771,6 +781,9 @@ def _train() -> str:
         rows = w.let(f"sub nsw i64 {stop}, {start}")
         w.do(f"store i64 {rows}, ptr {address(tiles, Context.ROWS)}")
         w.do(f"store i64 {field[Plan.X]}, ptr {address(tiles, Context.X)}")
+        same = w.let(f"icmp eq i64 {field[Plan.RANGE_STRIDE]}, 0")
+        fits = w.let(f"icmp sle i64 {rows}, {one_tile}")
+        again = w.let(f"zext i1 {w.let(f'and i1 {same}, {fits}')} to i64")
         each = w.let(f"fdiv double 1.0, {w.let(f'sitofp i64 {rows} to double')}")
         w.do(f"store double {each}, ptr {address(tiles, Context.WEIGHT)}")
         index = w.let(f"ptrtoint ptr {w.at(pointer[Plan.INDEX], start, 'i64')} to i64")
@@ -778,6 +791,7 @@ def _train() -> str:
         out = w.let(f"ptrtoint ptr {w.at(pointer[Plan.OUT], w.product(start, out_width))} to i64")
         w.do(f"store i64 {out}, ptr {address(tiles, Context.OUT)}")
         w.do(f"call void @tiles(ptr {tiles})")
+        w.do(f"store i64 {again}, ptr {address(tiles, Context.PACKED)}")  # where the next step has the same examples
         loss = w.number(sums, field[Plan.LOSS])
         w.do(f"store double {loss}, ptr {w.at(pointer[Plan.LOSSES], step)}")
         with w.loop("0", field[Plan.NUMBER_COUNT]) as k:
@@ -792,6 +806,7 @@ def _train() -> str:
             w.do(f"store i1 {moved}, ptr {going}")
             with w.when(moved):
                 w.do(f"store i64 {w.sum(step, '1')}, ptr {taken}")
+    w.do(f"store i64 0, ptr {address(tiles, Context.PACKED)}")
     value = w.let(f"load i64, ptr {taken}")
     body = "\n".join(w.lines)
     return f"define i64 @train(ptr %plan) #1 {{\nentry:\n{body}\n  ret i64 {value}\n}}\n"
