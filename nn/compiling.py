@@ -81,11 +81,12 @@ class Batch:
     """Examples made ready for a compiled model, by its `batch`.
 
     Attributes:
+        model: The model they are for.
         rows: An array with a row for each example: its inputs, then the numbers of its target.
     """
 
-    def __init__(self, rows: Any, task: Task, kind: _Kind) -> None:
-        self.rows, self.task, self.kind = rows, task, kind
+    def __init__(self, model: Module, rows: Any, task: Task, kind: _Kind) -> None:
+        self.model, self.rows, self.task, self.kind = model, rows, task, kind
         self.planned: _Planned | None = None
 
     def __len__(self) -> int:
@@ -151,7 +152,7 @@ class CompiledModel:
         """Make examples ready, once, for many steps; errors as for `fit`."""
         examples = examples_of(X, y)
         task = task_of(self.model, examples, self.loss)
-        return _batch(examples, task)
+        return _batch(self.model, examples, task)
 
     def loss_and_grad(self, X: Any, y: Any = None) -> tuple[float, Any]:
         """Return the mean loss of examples, or of a `Batch`, and its gradient: an array, as `model.parameters()`."""
@@ -257,13 +258,15 @@ class CompiledModel:
         if isinstance(X, Batch):
             if y is not None:
                 raise TypeError("a Batch has its targets; give it alone")
+            if X.model is not self.model:
+                raise ValueError("this Batch was made ready for another model; make one by this one's batch(X, y)")
             return X
         if y is None:
             raise TypeError("give the targets too, one for each row of X, or a Batch that `batch` has made")
         return self.batch(X, y)
 
     def _descent(self, batch: Batch) -> Descent:
-        key = batch.kind, _constants_of(self._rule)
+        key = batch.kind, batch.task.loss, _constants_of(self._rule)
         if key not in self._descents:
             with collecting_rarely(1_000_000):
                 self._descents[key] = self._made(batch)
@@ -307,7 +310,7 @@ class CompiledModel:
         return self._predictors[width]
 
     def _trainer(self, model: Module, task: Task, optimizer: Optimizer, examples: list[Example]) -> _Training:
-        return _Training(self, task, _batch(examples, task))
+        return _Training(self, task, _batch(model, examples, task))
 
 
 class _Training:
@@ -325,7 +328,7 @@ class _Training:
 
     def measure(self, examples: list[Example]) -> Tally:
         """Measure the model on examples."""
-        batch = _batch(examples, self._task, self._batch.kind)
+        batch = _batch(self._batch.model, examples, self._task, self._batch.kind)
         tally = Tally(self._task)
         _, out = self._descent.measure(batch.rows)
         _tally(tally, out, batch)
@@ -428,13 +431,13 @@ def _zeros(count: int) -> Any:
     return np.zeros(count)
 
 
-def _batch(examples: list[Example], task: Task, kind: _Kind | None = None) -> Batch:
+def _batch(model: Module, examples: list[Example], task: Task, kind: _Kind | None = None) -> Batch:
     targets = [target for _, target in examples]
     kind = _kind(targets, task.loss) if kind is None else kind
     if kind.classes and not set(targets) <= set(kind.classes):
         raise ValueError("the validation has a class that is not among those trained on")
     rows = _table([(*row, *(target if isinstance(target, tuple) else (target,))) for row, target in examples])
-    return Batch(rows, task, kind)
+    return Batch(model, rows, task, kind)
 
 
 def _kind(targets: list[Target], loss: Loss) -> _Kind:

@@ -534,3 +534,19 @@ def test_the_command_line_trains_with_compiled_code(capsys, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert not main(["train", "digits", "--compile", "--epochs", "2"])
     assert "epoch" in capsys.readouterr().out
+
+
+def test_a_batch_is_for_its_model_alone():
+    one, other = (nn.compile(nn.MLP(n, [1], seed=0)) for n in (3, 2))
+    batch = other.batch([[1.0, 2.0]], [0.5])
+    with pytest.raises(ValueError, match="another model"):
+        one.step(batch)
+
+
+def test_the_loss_follows_the_kind_of_the_targets():
+    model = nn.MLP(1, [1], seed=0)
+    compiled = nn.compile(model)
+    for y, loss in (([1, 0], nn.losses.binary_cross_entropy), ([1.5, 0.0], nn.losses.mse)):
+        outputs = [model([x]) for x in (0.5, 2.0)]
+        wanted = al.mean([loss(o, t) for o, t in zip(outputs, y, strict=True)]).data
+        assert compiled.loss_and_grad([[0.5], [2.0]], y)[0] == pytest.approx(wanted, rel=1e-12)
