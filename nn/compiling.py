@@ -43,6 +43,7 @@ _TRACEABLE = (
 )  # fmt: skip
 _MOST_CLASSES = 100
 _TRIED = 8  # examples on which a compiled loss is compared with the loss itself
+_HARMLESS = 0.5
 _SECONDS = 0.1  # for one native call: Ctrl-C waits no longer
 
 
@@ -510,10 +511,12 @@ def _gradient_program(model: Module, loss: Loss, kind: _Kind, row: Sequence[floa
 def _loss_of(loss: Loss, outputs: list[Value], kind: _Kind, targets: list[AnyTarget]) -> Value:
     if not kind.classes:
         return loss(outputs, targets[0] if kind.is_one else targets)
-    first, *others = kind.classes
-    result = loss(outputs, first)
-    for each in others:  # each class has a loss of its own; the target chooses
-        result = al.where(targets[0] - each, result, loss(outputs, each))
+    result = Value(0.0)  # of a class that is none of these, which is refused before
+    for each in kind.classes:  # each has a loss of its own, and the target chooses
+        is_other = targets[0] - each
+        # The losses not chosen see numbers at which hardly anything has a pole: 0 times their slope must be 0.
+        seen = [al.where(is_other, _HARMLESS, output) for output in outputs]
+        result = al.where(is_other, result, loss(seen, each))
     return result
 
 

@@ -550,3 +550,18 @@ def test_the_loss_follows_the_kind_of_the_targets():
         outputs = [model([x]) for x in (0.5, 2.0)]
         wanted = al.mean([loss(o, t) for o, t in zip(outputs, y, strict=True)]).data
         assert compiled.loss_and_grad([[0.5], [2.0]], y)[0] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_loss_of_ones_own_may_be_infinite_for_another_class():
+    def surprise(outputs, index):
+        return -al.log(outputs[index])
+
+    models = [nn.MLP(1, [2], output=al.softmax) for _ in range(2)]
+    for model, is_compiled in zip(models, (False, True), strict=True):
+        model.load_state_dict(dict(zip(model.state_dict(), [400.0, 0.0, -400.0, 0.0], strict=True)))
+        history = nn.fit(
+            model, [[1.0], [-1.0]], [0, 1], loss=surprise, optimizer=nn.SGD(model.parameters(), lr=0.1), epochs=2,
+            progress=False, compile=is_compiled,
+        )  # fmt: skip
+        assert history["loss"] == [0.0, 0.0]
+    assert models[0].state_dict() == models[1].state_dict()
