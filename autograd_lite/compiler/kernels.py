@@ -344,10 +344,17 @@ def _sum(w: Writer, operand: Callable[[str], str], begin: str) -> str:
     return w.load(result)
 
 
-def _any_not_finite(w: Writer, x: str) -> str:
+def _not_finite(w: Writer, x: str) -> str:
     size = w.call(f"llvm.fabs.v{LANES}f64", x)
-    beyond = w.let(f"fcmp uge {VECTOR} {size}, splat (double 0x7FF0000000000000)")
-    return w.let(f"call i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1> {beyond})")
+    return w.let(f"fcmp uge {VECTOR} {size}, splat (double 0x7FF0000000000000)")
+
+
+def _any(w: Writer, flags: str) -> str:
+    return w.let(f"call i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1> {flags})")
+
+
+def _any_not_finite(w: Writer, x: str) -> str:
+    return _any(w, _not_finite(w, x))
 
 
 def _mean(w: Writer, operand: Callable[[str], str], begin: str) -> str:
@@ -718,12 +725,13 @@ def _updated() -> str:
     _fill(w, field, pointer)
     w.do("call void @runs(ptr %context)")
     moved = w.slot(tables, field[Context.OUT_SLOTS])
-    wrong = w.variable(VECTOR, ZERO)
+    flags = f"<{LANES} x i1>"
+    wrong = w.variable(flags, ZERO)
     with w.loop("0", field[Context.ROWS], LANES) as lane:
         new = _only_weights(w, w.vector(slots, w.sum(moved, lane)), lane, field[Context.ROWS])
-        nothing = w.arithmetic("fmul", new, ZERO)  # nan for what is not finite
-        w.store(w.arithmetic("fadd", w.load(wrong), nothing), wrong)
-    bad = _any_not_finite(w, w.load(wrong))
+        found = w.let(f"or {flags} {w.let(f'load {flags}, ptr {wrong}')}, {_not_finite(w, new)}")
+        w.do(f"store {flags} {found}, ptr {wrong}")
+    bad = _any(w, w.let(f"load {flags}, ptr {wrong}"))
     result = w.variable("i64", "-1")
     good = w.let(f"xor i1 {bad}, true")
     with w.when(good):
