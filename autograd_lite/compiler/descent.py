@@ -11,7 +11,7 @@ import ctypes
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .kernel import Memory, Tiles
+from .kernel import Memory, Tiles, aligned
 from .kernels import LANES, Plan, ir
 from .lowering import lowered
 from .native import machine
@@ -46,7 +46,6 @@ class Descent:
     def __init__(
         self, gradient: Program, width: int, weights: Array, update: Program, state: Sequence[Array], numbers: int
     ) -> None:
-        import numpy as np
 
         count = len(weights)
         self._lanes = -(-(count + 1) // LANES) * LANES  # the loss stands after the gradient
@@ -62,7 +61,7 @@ class Descent:
         self._update = Tiles(second, 2 + len(state), len(changed), numbers, code=code)
         self._moving = Memory(self._update, self._lanes)
         constants = len(self._tiles.constants)
-        self._block = np.zeros(constants + second.slots * self._lanes)
+        self._block = aligned(constants + second.slots * self._lanes, before=constants)
         self._block[:constants] = self._tiles.constants
         slots = self._block[constants:].reshape(-1, self._lanes)
         self.weights, self.gradient = slots[0, :count], slots[1, :count]
