@@ -21,6 +21,7 @@ from autograd_lite.collecting import collecting_rarely
 from autograd_lite.compiler.descent import Descent
 from autograd_lite.compiler.function import backend_of
 from autograd_lite.compiler.kernel import Tiles
+from autograd_lite.compiler.kernels import Rule
 from autograd_lite.compiler.lowering import lowered
 from autograd_lite.compiler.program import Program
 from autograd_lite.compiler.schedule import scheduled
@@ -235,17 +236,16 @@ class CompiledModel:
         for w, data in zip(self._parameters, descent.weights.tolist(), strict=True):
             w.data = data
         state = zip(*(part.tolist() for part in descent.state), strict=True)
-        remembered = dict(zip(self._parameters, state, strict=True)) if descent.state else {}
+        remembered = dict(zip(self._parameters, state, strict=True)) if len(descent.state) else {}
         self._rule.state[:] = [remembered.get(w, ()) for w in self.optimizer.parameters]
 
     def _bring(self, descent: Descent) -> Descent:
         """Have a descent hold the weights and what the optimiser remembers."""
         if self._held is not descent:
             self._flow_back()
-            descent.weights[:] = self._weights()
             remembered = dict(zip(self.optimizer.parameters, self._rule.state, strict=True))
-            for k, part in enumerate(descent.state):
-                part[:] = [remembered[w][k] for w in self._parameters]
+            state = [[remembered[w][k] for w in self._parameters] for k in range(self._rule.remembers)]
+            descent.put(self._weights(), state)
             self._held = descent
         return descent
 
@@ -274,19 +274,17 @@ class CompiledModel:
         return self._bring(self._descents[key])
 
     def _made(self, batch: Batch) -> Descent:
-        kind, count = batch.kind, len(self._parameters)
+        kind = batch.kind
         width = batch.rows.shape[1] - kind.numbers
         gradient = _gradient_program(self.model, batch.task.loss, kind, batch.rows[0].tolist(), width)
-        update, numbers = _update_program(self._rule)
-        nothing = _zeros(count)
-        state = [nothing] * self._rule.remembers
-        descent = Descent(gradient, width + kind.numbers, nothing, update, state, numbers)
+        descent = Descent(gradient, width + kind.numbers, len(self._parameters), _rule_of(self._rule))
         self._check(descent, batch)
         return descent
 
     def _check(self, descent: Descent, batch: Batch) -> None:
         """Compare the compiled loss with the loss itself on a few examples: it may treat its target in strange ways."""
-        descent.weights[:] = [w.data for w in self._parameters]  # those the model computes with
+        nothing = [0.0] * self._rule.remembers
+        descent.put([w.data for w in self._parameters], nothing)  # those the model computes with
         width = batch.rows.shape[1] - batch.kind.numbers
         seen: dict[Any, Any] = {tuple(row[width:]): row for row in batch.rows[::-1].tolist()}
         for row in islice(seen.values(), _TRIED):
@@ -373,7 +371,7 @@ class _Planned:
         import numpy as np
 
         self.descent, self.times, self._batch = descent, times, batch
-        self._steps = descent.prepared(batch.rows)
+        self._steps = descent.prepared(batch.rows, outputs=False)
         self._index = np.arange(len(batch))
         self._ranges = np.array([[0, len(batch)]], dtype=np.int64)
         self._numbers: Any = None
@@ -424,12 +422,6 @@ def _table(rows: Sequence[Sequence[float]]) -> Any:
     import numpy as np
 
     return np.array(rows, dtype=np.float64)
-
-
-def _zeros(count: int) -> Any:
-    import numpy as np
-
-    return np.zeros(count)
 
 
 def _batch(model: Module, examples: list[Example], task: Task, kind: _Kind | None = None) -> Batch:
@@ -520,19 +512,17 @@ def _loss_of(loss: Loss, outputs: list[Value], kind: _Kind, targets: list[AnyTar
     return result
 
 
-def _update_program(optimizer: RuleOptimizer) -> tuple[Program, int]:
-    """Return the program by which a weight moves, and how many numbers a step has."""
-    step = optimizer.step_numbers(1.0, 0)
-    w, g, unused, *rest = (Value(0.5) for _ in range(3 + optimizer.remembers + len(step)))
-    state, numbers = tuple(rest[: optimizer.remembers]), tuple(rest[optimizer.remembers :])
+def _rule_of(optimizer: RuleOptimizer) -> Rule:
+    """Trace how an optimiser moves a weight."""
+    remembers = optimizer.remembers
+    w, g, *rest = (Value(0.5) for _ in range(2 + remembers + len(optimizer.step_numbers(1.0, 0))))
+    state, numbers = tuple(rest[:remembers]), tuple(rest[remembers:])
 
     def move() -> list[Value]:
         moved, remembered = optimizer.rule(w, g, state, numbers, al.sqrt)
-        nothing = -0.0  # added, it changes no number, and what is handed on as it was is a result of its own
-        return [
-            each if each is old or each not in (w, g, *state) else each + nothing
-            for each, old in zip((moved, *remembered), (None, *state), strict=True)
-        ]
+        if len(remembered) != remembers:
+            raise ValueError(f"{type(optimizer).__name__}.rule remembers {len(remembered)} numbers, not {remembers}")
+        return [moved, *remembered]
 
-    traced = _unguarded(watched(move, [w, g, *state, unused, *numbers]))
-    return traced.build.program(traced.outputs), len(step)
+    traced = _unguarded(watched(move, [w, g, *state, *numbers]))
+    return Rule(traced.build.program(traced.outputs), remembers)

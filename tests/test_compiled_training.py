@@ -452,6 +452,25 @@ def test_a_rule_of_ones_own_is_compiled_and_one_that_branches_is_refused():
         fit(model, optimizer=Branchy(model.parameters(), lr=0.1))
 
 
+class Forgetful(nn.optim.RuleOptimizer):
+    remembers = 1
+
+    def rule(self, w, g, state, step, sqrt):
+        return w - step[0] * g, ()
+
+
+class Fancy(Signs):
+    def rule(self, w, g, state, step, sqrt):
+        return w - step[0] * al.lgamma(g * g + 1.0), state
+
+
+@pytest.mark.parametrize(("kind", "said"), [(Forgetful, "remembers 0 numbers, not 1"), (Fancy, "operators and sqrt")])
+def test_a_rule_that_is_none_is_refused(kind, said):
+    model = mlp()
+    with pytest.raises(ValueError, match=said):
+        fit(model, optimizer=kind(model.parameters(), lr=0.1))
+
+
 class Normalised(Signs):
     """Divide by the gradient's size: 0/0 wherever it is 0, which is nowhere among the weights."""
 

@@ -1,8 +1,7 @@
 """Descend along a gradient natively: step after step in one call, without the GIL.
 
 What is descended is a program, from the numbers of an example and from weights, to a loss; how the weights move is a
-program too, from a weight, its gradient and what is remembered of it, to the new ones. Both run as everything does:
-in the second, the lanes are the weights.
+program too, from a weight, its gradient and what is remembered of it, to the new ones.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .kernel import Memory, Tiles, aligned
-from .kernels import LANES, Plan, ir
+from .kernels import LANES, Plan, Rule, ir
 from .lowering import lowered
 from .native import machine
-from .program import Input, Program
+from .program import Constant, Program
 from .schedule import scheduled
 
 if TYPE_CHECKING:
@@ -29,84 +28,82 @@ __all__ = ["Descent", "Steps"]
 class Descent:
     """Hold weights, and move them.
 
+    There are two sides, each with the weights and what is remembered of them: a step reads one and writes the other,
+    so that a step that would fail has changed nothing.
+
     Args:
         gradient: A program from an example's numbers, the weight of the example, and the weights; its last outputs are
             the gradient by each weight and the loss, each times the weight of the example; those before are outputs.
         width: How many numbers an example has.
-        weights: The weights to start from.
-        update: A program from a weight, its gradient, what is remembered of it, one number that is not used, and the
-            numbers of the step; its outputs are the new weight and what is to be remembered.
-        state: What is remembered, an array each.
-        numbers: How many numbers a step has.
+        count: How many weights there are.
+        rule: How they move.
 
     Attributes:
-        weights, gradient, state: Arrays as they are now; what is written to them counts.
+        gradient: The gradient measured last.
     """
 
-    def __init__(
-        self, gradient: Program, width: int, weights: Array, update: Program, state: Sequence[Array], numbers: int
-    ) -> None:
+    def __init__(self, gradient: Program, width: int, count: int, rule: Rule) -> None:
+        import numpy as np
 
-        count = len(weights)
         self._lanes = -(-(count + 1) // LANES) * LANES  # the loss stands after the gradient
-        first = scheduled(lowered(gradient, width + 1), width, self._lanes, count + 1)
-        update, changed = _changing(update)
-        second = scheduled(lowered(update, 3 + len(state)), 2 + len(state), numbers, kinds=first.kinds)
-        copied_to = len(second.tables)
-        second.tables.extend(changed)
-        code = machine(ir(second.kinds, training=True))
+        schedule = scheduled(lowered(gradient, width + 1), width, self._lanes, count + 1)
+        code = machine(ir(schedule.kinds, rule))
         self._train = code.function("train", ctypes.c_int64)
         outputs = len(gradient.outputs) - count - 1
-        self._tiles = Tiles(first, width, outputs, self._lanes, count + 1, code)
-        self._update = Tiles(second, 2 + len(state), len(changed), numbers, code=code)
-        self._moving = Memory(self._update, self._lanes)
-        constants = len(self._tiles.constants)
-        self._block = aligned(constants + second.slots * self._lanes, before=constants)
-        self._block[:constants] = self._tiles.constants
-        slots = self._block[constants:].reshape(-1, self._lanes)
-        self.weights, self.gradient = slots[0, :count], slots[1, :count]
-        self.state = [slots[2 + k, :count] for k in range(len(state))]
-        self._loss = slots[1, count : count + 1]
-        self.weights[:] = weights
-        for mine, given in zip(self.state, state, strict=True):
-            mine[:] = given
-        self._moving.set(SLOTS=slots.ctypes.data, ROWS=count, INPUT_SLOTS=copied_to)
-        self._slots = slots
+        self._tiles = Tiles(schedule, width, outputs, self._lanes, count + 1, code)
+        self._constants = np.array([x.number for x in rule.program.instructions if type(x) is Constant])
+        self._sums = aligned(self._lanes)
+        self.gradient, self._loss = self._sums[:count], self._sums[count:]
+        shared = len(self._tiles.constants)
+        self._blocks: dict[int, Array] = {}
+        for _ in range(2):
+            block = aligned(shared + (1 + rule.remembers) * self._lanes, before=shared)
+            block[:shared] = self._tiles.constants
+            self._blocks[block.ctypes.data] = block[shared:].reshape(-1, self._lanes)[:, :count]
+        self._sides = np.array(list(self._blocks), dtype=np.int64)
 
     @property
-    def asks(self) -> bool:
-        """Whether Python is asked for operations without native code."""
-        return bool(self._tiles.schedule.callbacks or self._update.schedule.callbacks)
+    def weights(self) -> Array:
+        """The weights as they are now; a view that the next step but one writes to."""
+        weights: Array = self._here[0]
+        return weights
+
+    @property
+    def state(self) -> Array:
+        """What is remembered of the weights, a row for each thing."""
+        return self._here[1:]
+
+    @property
+    def _here(self) -> Array:
+        return self._blocks[int(self._sides[0])]
+
+    def put(self, weights: Any, state: Sequence[Any]) -> None:
+        """Go on from these weights, and from what is remembered of them."""
+        for block in self._blocks.values():
+            block[0] = weights
+            for part, given in zip(block[1:], state, strict=True):
+                part[:] = given
 
     def check(self) -> None:
         """Raise what a rule raised when it was asked."""
         self._tiles.callback.check()
-        self._update.callback.check()
 
     def _memory(self, rows: int) -> Memory:
         memory = self._tiles.memory(rows)
-        memory.set(UNIFORM=self._block.ctypes.data, SUMS=self._slots[1].ctypes.data)
+        memory.set(UNIFORM=int(self._sides[0]), SUMS=self._sums.ctypes.data)
         return memory
 
     def measure(self, examples: Array) -> tuple[float, Array]:
         """Return the mean loss of examples and their outputs; their gradient is then in `gradient`."""
         memory = self._memory(len(examples))
-        memory.set(INDEX=0)
+        memory.set(INDEX=0, OUT_WIDTH=self._tiles.outputs)
         memory.set_weight(1.0 / len(examples))
         out = self._tiles.run(examples, memory)
         return float(self._loss[0]), out
 
-    def prepared(self, examples: Array) -> Steps:
-        """Make ready to take steps on some examples, an array with a row for each."""
-        return Steps(self, examples)
-
-
-def _changing(update: Program) -> tuple[Program, list[int]]:
-    """Return the program without what it hands on unchanged, and the slots that its outputs belong in."""
-    slots = [0, *range(2, 1 + len(update.outputs))]  # the weight, then what is remembered; the gradient is between
-    pairs = list(zip(update.outputs, slots, strict=True))
-    changed = [(y, slot) for y, slot in pairs if slot == 0 or update.instructions[y] != Input(slot)]
-    return Program(update.instructions, tuple([y for y, _ in changed]), update.names), [slot for _, slot in changed]
+    def prepared(self, examples: Array, outputs: bool = True) -> Steps:
+        """Make ready to take steps on some examples, an array with a row for each, with their outputs or without."""
+        return Steps(self, examples, outputs)
 
 
 class Steps:
@@ -117,17 +114,22 @@ class Steps:
         outputs: For each example of the index, from the last step it was in.
     """
 
-    def __init__(self, descent: Descent, examples: Array) -> None:
+    def __init__(self, descent: Descent, examples: Array, outputs: bool) -> None:
         import numpy as np
 
-        self._descent, self._examples, self._asks = descent, examples, descent.asks
+        self._descent, self._examples = descent, examples
+        self._asks = bool(descent._tiles.schedule.callbacks)
+        self._width = descent._tiles.outputs if outputs else 0
         self._plan = np.zeros(len(Plan), dtype=np.int64)
         self._address = self._plan.ctypes.data
         self._set(
+            SIDES=descent._sides.ctypes.data,
+            WEIGHTS=len(descent._tiles.constants),
+            COUNT=len(descent.gradient),
+            STRIDE=descent._lanes,
+            CONSTANTS=descent._constants.ctypes.data,
             X=examples.ctypes.data,
-            UPDATE=descent._moving.address,
-            NUMBERS_AT=len(descent._update.constants),
-            LOSS=len(descent.weights),
+            OUT_WIDTH=self._width,
         )
         self.losses: Array = np.empty(0)
         self.outputs: Array = np.empty((0, 0))
@@ -154,7 +156,7 @@ class Steps:
             self.losses = np.empty(steps)
             self._last = ctypes.c_double.from_address(self.losses.ctypes.data + 8 * (steps - 1))
         if len(self.outputs) != len(index):
-            self.outputs = np.empty((len(index), descent._tiles.outputs))
+            self.outputs = np.empty((len(index), self._width))
         self._kept = memory, index, ranges, numbers
         self._set(
             TILES=memory.address,
@@ -163,7 +165,6 @@ class Steps:
             RANGE_STRIDE=2 if len(ranges) > 1 else 0,
             INDEX=index.ctypes.data,
             NUMBERS=numbers.ctypes.data,
-            NUMBER_COUNT=numbers.shape[1],
             NUMBER_STRIDE=numbers.shape[1] if len(numbers) > 1 else 0,
             LOSSES=self.losses.ctypes.data,
             OUT=self.outputs.ctypes.data,

@@ -138,6 +138,7 @@ class Memory:
             TABLES=tiles.tables.ctypes.data,
             RUNS=tiles.runs.ctypes.data,
             RUN_COUNT=len(tiles.runs) // RUN,
+            FIXED=schedule.fixed,
             WEIGHT_SLOT=tiles.width if tiles.summed else -1,
             CALLBACK=tiles.callback.address,
         )

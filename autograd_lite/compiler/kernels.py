@@ -21,11 +21,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
-from .vector_math import definitions
+from .. import ops
+from .program import Apply, Constant, Input, Program
+from .vector_math import available, definitions
 
-__all__ = ["LANES", "RUN", "Context", "Kind", "Plan", "ir", "name_of"]
+__all__ = ["LANES", "RUN", "Context", "Kind", "Plan", "Rule", "ir", "name_of"]
 
 LANES = 8
 VECTOR = f"<{LANES} x double>"
@@ -36,7 +38,8 @@ Formula = tuple[Any, ...]
 """An operation's name and what it is applied to: formulas, or the numbers of operands."""
 
 Kind = str | Formula
-"""What a run does: a formula, slot by slot; what has a name below; or neurons, `("neurons", formula)`."""
+"""What a run does: a formula, slot by slot; what has a name below; or `("neurons", formula, k)`, a formula of which
+operand k is the net input of a neuron."""
 
 
 class Context(IntEnum):
@@ -64,11 +67,12 @@ class Context(IntEnum):
     WEIGHT_SLOT = 19  # slot that holds the weight of each row, -1 if there is none
     WEIGHT = 20  # the weight of each row (a float64)
     CALLBACK = 21  # address of a function (operation, address of operands) -> result, for what has no code here
-    PACKED = 22  # 1 if the inputs are in their slots already, as one tile
+    PACKED = 22  # 1 if the inputs are in their slots already, as one tile, and the fixed runs were done with them
+    FIXED = 23  # how many of the runs, the first ones, are fixed: they depend on the inputs alone
 
 
-RUN = 10
-"""How many int64 a run has: kind, count, width, table, out, and five more that depend on the kind."""
+RUN = 11
+"""How many int64 a run has: kind, count, width, table, out, and six more that depend on the kind."""
 
 TABLE, OUT, FIRST = 3, 4, 5
 
@@ -243,22 +247,34 @@ def _arity(formula: Formula | int) -> int:
     return 1 if isinstance(formula, int) else sum(map(_arity, formula[1:]))
 
 
-def _operations(formula: Formula | int) -> set[str]:
-    if isinstance(formula, int):
+def _operations(kind: Kind | int) -> set[str]:
+    """Return the names of the operations on 8 rows that a kind of run uses."""
+    if isinstance(kind, int):
         return set()
-    return {formula[0]}.union(*(_operations(part) for part in formula[1:]))
+    if isinstance(kind, str):
+        return {_USED[kind]} if kind in _USED else set()
+    name, *parts = kind
+    inside: set[str] = set().union(*map(_operations, parts))
+    return inside if name == "neurons" else {name, *inside}
 
 
 def name_of(kind: Kind) -> str:
     """Return what a kind of run is called.
 
-    >>> name_of(("mul", ("step", 0), 1)), name_of("sum"), name_of(("exp", 0))
-    ('mul(step,)', 'sum', 'exp')
+    >>> name_of(("mul", ("step", 0), 1)), name_of("sum"), name_of(("exp", 0)), name_of(("neurons", ("relu", 0), 0))
+    ('mul(step,)', 'sum', 'exp', 'relu(neurons)')
     """
     if isinstance(kind, str):
         return kind
-    name, *parts = ("" if isinstance(part, int) else name_of(part) for part in kind)
-    return name + (f"({','.join(parts)})" if any(parts) else "")
+    return _called(kind[1], kind[2]) if kind[0] == "neurons" else _called(kind, -1)
+
+
+def _called(formula: Formula | int, net_input: int) -> str:
+    if isinstance(formula, int):
+        return "neurons" if formula == net_input else ""
+    name: str = formula[0]
+    inside = [_called(part, net_input) for part in formula[1:]]
+    return name + (f"({','.join(inside)})" if any(inside) else "")
 
 
 def called_back(w: Writer) -> None:
@@ -398,13 +414,16 @@ _BLOCKS = {8: (2, 1), 4: (4, 2, 1), 1: (4, 2, 1)}
 """How many results, and how many vectors of each, a matrix product holds in registers at once."""
 
 
-def neurons(w: Writer, activation: Formula | int = 0) -> None:
-    """Write the run of f(Σⱼ U[first + i·across + j·along] · slot(table[j]) + U[bias + i·each]) for each i.
+def neurons(w: Writer, formula: Formula | int = 0, net_input: int = 0) -> None:
+    """Write the run of f(Σⱼ U[first + i·across + j·along] · slot(table[j]) + U[bias + i·each], …) for each i.
 
-    It is a matrix product: 8 results for 16 rows, or 4 for 32, are held in registers at once, so that each weight that
-    is loaded is used for so many rows, and each input for so many results.
+    The sum is operand `net_input` of the formula; the others are slots, named for each i in another table. It is a
+    matrix product: 8 results for 16 rows, or 4 for 32, are held in registers at once, so that each weight that is
+    loaded is used for so many rows, and each input for so many results.
     """
-    first, across, along, bias, each = (_field(w, k) for k in range(5))
+    first, across, along, bias, each, more = (_field(w, k) for k in range(6))
+    others = _arity(formula) - 1
+    more_table = w.at("%tables", more, "i32")
     has_bias = w.let(f"icmp sge i64 {bias}, 0")
 
     def block(i: str, lane: str, results: int, vectors: int) -> None:
@@ -425,9 +444,12 @@ def neurons(w: Writer, activation: Formula | int = 0) -> None:
                 w.do(f"store double {w.number('%U', w.sum(bias, w.product(rows[q], each)))}, ptr {start}")
             plus = w.splat(w.let(f"load double, ptr {start}"))
             to = w.sum("%out", w.product(rows[q], "%T"), lane)
+            entry = w.product(rows[q], str(others))
+            starts = [w.sum(w.slot(more_table, entry, str(k)), lane) for k in range(others)]
             for r in range(vectors):
-                net_input = w.arithmetic("fadd", w.load(totals[q][r]), plus)
-                w.put(_computed(w, activation, [net_input]), "%slots", w.sum(to, str(LANES * r)))
+                xs = [w.vector("%slots", w.sum(x, str(LANES * r))) for x in starts]
+                xs.insert(net_input, w.arithmetic("fadd", w.load(totals[q][r]), plus))
+                w.put(_computed(w, formula, xs), "%slots", w.sum(to, str(LANES * r)))
 
     _in_two_ways(w, "%T", block)
 
@@ -572,7 +594,7 @@ _MANY: dict[str, Callable[[Writer], None]] = {
 }
 """What is run otherwise than slot by slot."""
 
-_NEEDS = {"maxout": ("maximum",), "log_of_sum": ("log1p",)}
+_USED = {"maxout": "maximum", "log_of_sum": "log1p"}
 
 
 # ---- tiles -------------------------------------------------------------------------------------------------------
@@ -602,7 +624,8 @@ def _fill(w: Writer, field: Fields, pointer: Fields) -> None:
 
 def _do_runs(w: Writer, field: Fields, pointer: Fields, kinds: list[str]) -> None:
     """Go through the runs, each by the function of its kind."""
-    with w.loop("0", field[Context.RUN_COUNT]) as k:
+    packed = w.let(f"icmp ne i64 {field[Context.PACKED]}, 0")
+    with w.loop(w.let(f"select i1 {packed}, i64 {field[Context.FIXED]}, i64 0"), field[Context.RUN_COUNT]) as k:
         run = w.at(pointer[Context.RUNS], w.product(k, str(RUN)), "i64")
         memory = (Context.SLOTS, Context.UNIFORM, Context.SUMS, Context.PANEL, Context.TABLES)
         arguments = [*(f"ptr {pointer[f]}" for f in memory), f"ptr {run}", "i64 %T", f"ptr {pointer[Context.CALLBACK]}"]
@@ -695,75 +718,104 @@ class Plan(IntEnum):
     """Name the 64-bit fields of what a native training call is given."""
 
     TILES = 0  # address of the context that gives gradients
-    UPDATE = (
-        1  # address of the context that moves the weights; its first slot is the weights, its second their gradients
-    )
-    STEPS = 2  # how many steps to take
-    RANGES = 3  # address of where each step's examples begin and end (two int64)
-    INDEX = 4  # address of the examples' numbers (int64)
-    NUMBERS = 5  # address of the numbers that each step has for all weights, step by step
-    NUMBER_COUNT = 6  # how many a step has
-    LOSSES = 7  # address of the loss of each step, to be written
-    OUT = 8  # address of the outputs of each example
-    LOSS = 9  # which of the sums over rows is the loss
-    NUMBERS_AT = 10  # where in U of the update they go
-    NUMBER_STRIDE = 11  # from the numbers of a step to those of the next: 0 if they are the same
-    RANGE_STRIDE = 12  # likewise
-    X = 13  # address of all examples
+    SIDES = 1  # address of the addresses of two U: the one with the weights as they are, the other to be written
+    WEIGHTS = 2  # where in U the weights are; what is remembered of them follows
+    COUNT = 3  # how many weights
+    STRIDE = 4  # from the weights to the first thing remembered of them, and from each of those to the next
+    CONSTANTS = 5  # address of the constants of the rule
+    STEPS = 6  # how many steps to take
+    RANGES = 7  # address of where each step's examples begin and end (two int64)
+    RANGE_STRIDE = 8  # from the range of a step to that of the next: 0 if it is the same
+    INDEX = 9  # address of the examples' numbers (int64)
+    X = 10  # address of all examples
+    NUMBERS = 11  # address of the numbers that each step has for all weights, step by step
+    NUMBER_STRIDE = 12  # from the numbers of a step to those of the next: 0 if they are the same
+    LOSSES = 13  # address of the loss of each step, to be written
+    OUT = 14  # address of the outputs of each example
+    OUT_WIDTH = 15  # how many of them are wanted
 
 
 _PLAN_ADDRESSES = (
-    Plan.TILES, Plan.UPDATE, Plan.RANGES, Plan.INDEX, Plan.NUMBERS, Plan.LOSSES, Plan.OUT,
+    Plan.TILES, Plan.SIDES, Plan.CONSTANTS, Plan.RANGES, Plan.INDEX, Plan.NUMBERS, Plan.LOSSES, Plan.OUT,
 )  # fmt: skip
 
 
-def _updated() -> str:
-    """Return the function that moves the weights: -1 if that makes one of them infinite or nan, and none has moved."""
+class Rule(NamedTuple):
+    """Hold how weights move: a program from a weight, its gradient, what is remembered of it, and a step's numbers.
+
+    Its outputs are the new weight and what is to be remembered.
+    """
+
+    program: Program
+    remembers: int
+
+
+def _operations_of(rule: Rule) -> set[str]:
+    """Return the names of a rule's operations.
+
+    Raises:
+        ValueError: There is no code for one of them here.
+    """
+    known = available()
+    names = set()
+    for instruction in rule.program.instructions:
+        if type(instruction) is Apply:
+            op = instruction.op
+            if op.name not in known or ops.TABLE.get(op.name) is not op:
+                raise ValueError(f"{op.name} is not for an optimiser that is compiled: its rule has operators and sqrt")
+            names.add(op.name)
+    return names
+
+
+def _moved(rule: Rule) -> str:
+    """Return the function that writes the weights of the other side; -1 if one of them would be infinite or nan."""
     w = Writer()
-    field, pointer = _read_context(w, "%context")
-    slots, tables = pointer[Context.SLOTS], pointer[Context.TABLES]
-    _fill(w, field, pointer)
-    w.do("call void @runs(ptr %context)")
-    moved = w.slot(tables, field[Context.OUT_SLOTS])
+    remembers = rule.remembers
+    parts = ["0", *(w.product("%stride", str(k)) for k in range(1, 1 + remembers))]
+    shared: dict[int, str] = {}
+    constants = 0
+    for place, instruction in enumerate(rule.program.instructions):
+        match instruction:
+            case Constant(_):
+                shared[place] = w.splat(w.number("%constants", str(constants)))
+                constants += 1
+            case Input(k) if k >= 2 + remembers:
+                shared[place] = w.splat(w.number("%numbers", str(k - 2 - remembers)))
     flags = f"<{LANES} x i1>"
     wrong = w.variable(flags, ZERO)
-    with w.loop("0", field[Context.ROWS], LANES) as lane:
-        new = _only_weights(w, w.vector(slots, w.sum(moved, lane)), lane, field[Context.ROWS])
-        found = w.let(f"or {flags} {w.let(f'load {flags}, ptr {wrong}')}, {_not_finite(w, new)}")
-        w.do(f"store {flags} {found}, ptr {wrong}")
-    bad = _any(w, w.let(f"load {flags}, ptr {wrong}"))
-    result = w.variable("i64", "-1")
-    good = w.let(f"xor i1 {bad}, true")
-    with w.when(good):
-        w.do(f"store i64 0, ptr {result}")
-        with w.loop("0", field[Context.OUT_WIDTH]) as k:
-            source = w.slot(tables, field[Context.OUT_SLOTS], k)
-            to = w.slot(tables, field[Context.INPUT_SLOTS], k)
-            with w.loop("0", "%T", LANES) as lane:
-                new = _only_weights(w, w.vector(slots, w.sum(source, lane)), lane, field[Context.ROWS])
-                w.put(new, slots, w.sum(to, lane))
-    value = w.let(f"load i64, ptr {result}")
+    with w.loop("0", "%count", LANES) as lane:
+        xs = dict(shared)
+        for place, instruction in enumerate(rule.program.instructions):
+            match instruction:
+                case Input(1):
+                    xs[place] = w.vector("%gradient", lane)
+                case Input(k) if k < 2 + remembers:
+                    xs[place] = w.vector("%from", w.sum(lane, parts[max(0, k - 1)]))
+                case Apply(op, operands):
+                    xs[place] = w.call(f"al.{op.name}", *(xs[x] for x in operands))
+        # The last vector may reach beyond the last weight: the loss stands there, and what a rule makes of it is no
+        # weight's.
+        beyond = w.let(f"icmp sge <{LANES} x i64> {_lane_numbers(w, lane)}, {w.splat_of_integers('%count')}")
+        for part, y in zip(parts, rule.program.outputs, strict=True):
+            new = w.let(f"select {flags} {beyond}, {VECTOR} {ZERO}, {VECTOR} {xs[y]}")
+            w.put(new, "%to", w.sum(lane, part))
+            if part == "0":
+                found = w.let(f"or {flags} {w.let(f'load {flags}, ptr {wrong}')}, {_not_finite(w, new)}")
+                w.do(f"store {flags} {found}, ptr {wrong}")
+    bad = w.let(f"sext i1 {_any(w, w.let(f'load {flags}, ptr {wrong}'))} to i64")
     body = "\n".join(w.lines)
-    return f"define internal i64 @updated(ptr %context) #1 {{\nentry:\n{body}\n  ret i64 {value}\n}}\n"
+    return f"define internal i64 @moved({_MOVE_ARGUMENTS}) #1 {{\nentry:\n{body}\n  ret i64 {bad}\n}}\n"
 
 
-def _only_weights(w: Writer, numbers: str, lane: str, count: str) -> str:
-    """Return 8 numbers with 0 for those beyond the last weight, where the loss stands and what a rule makes of it."""
-    places = w.let(f"add <{LANES} x i64> {w.splat_of_integers(lane)}, {_PLACES}")
-    below = w.let(f"icmp slt <{LANES} x i64> {places}, {w.splat_of_integers(count)}")
-    return w.let(f"select <{LANES} x i1> {below}, {VECTOR} {numbers}, {VECTOR} {ZERO}")
+_MOVE_ARGUMENTS = (
+    "ptr noalias readonly %from, ptr noalias %to, ptr noalias readonly %gradient, ptr noalias readonly %constants, "
+    "ptr noalias readonly %numbers, i64 %count, i64 %stride"
+)
 
 
-_PLACES = f"<{', '.join(f'i64 {k}' for k in range(LANES))}>"
-
-
-def _runs(kinds: list[str]) -> str:
-    """Return the function that goes through the runs of a context once."""
-    w = Writer()
-    field, pointer = _read_context(w, "%context")
-    _do_runs(w, field, pointer, kinds)
-    body = "\n".join(w.lines)
-    return f"define internal void @runs(ptr %context) #1 {{\nentry:\n{body}\n  ret void\n}}\n"
+def _lane_numbers(w: Writer, lane: str) -> str:
+    ramp = f"<{', '.join(f'i64 {k}' for k in range(LANES))}>"
+    return w.let(f"add <{LANES} x i64> {w.splat_of_integers(lane)}, {ramp}")
 
 
 def _train() -> str:
@@ -771,50 +823,53 @@ def _train() -> str:
     w = Writer()
     field = {f: w.let(f"load i64, ptr {w.at('%plan', str(int(f)), 'i64')}") for f in Plan}
     pointer = {f: w.let(f"inttoptr i64 {field[f]} to ptr") for f in _PLAN_ADDRESSES}
-    tiles, update = pointer[Plan.TILES], pointer[Plan.UPDATE]
+    tiles, sides = pointer[Plan.TILES], pointer[Plan.SIDES]
+    address = {f: w.at(tiles, str(int(f)), "i64") for f in Context}
 
-    def address(context: str, f: Context) -> str:
-        return w.at(context, str(int(f)), "i64")
+    def give(f: Context, value: str) -> None:
+        w.do(f"store i64 {value}, ptr {address[f]}")
 
-    sums = w.let(f"inttoptr i64 {w.let(f'load i64, ptr {address(tiles, Context.SUMS)}')} to ptr")
-    shared = w.let(f"inttoptr i64 {w.let(f'load i64, ptr {address(update, Context.UNIFORM)}')} to ptr")
-    out_width = w.let(f"load i64, ptr {address(tiles, Context.OUT_WIDTH)}")
-    one_tile = w.let(f"load i64, ptr {address(tiles, Context.TILE)}")
+    sums = w.let(f"inttoptr i64 {w.let(f'load i64, ptr {address[Context.SUMS]}')} to ptr")
+    one_tile = w.let(f"load i64, ptr {address[Context.TILE]}")
+    there_at = w.at(sides, "1", "i64")
     taken = w.variable("i64", "0")
     going = w.variable("i1", "true")
+    give(Context.X, field[Plan.X])
+    give(Context.OUT_WIDTH, field[Plan.OUT_WIDTH])
     with w.loop("0", field[Plan.STEPS]) as step, w.when(w.let(f"load i1, ptr {going}")):
+        here, there = w.let(f"load i64, ptr {sides}"), w.let(f"load i64, ptr {there_at}")
+        give(Context.UNIFORM, here)
         span = w.product(step, field[Plan.RANGE_STRIDE])
         start = w.let(f"load i64, ptr {w.at(pointer[Plan.RANGES], span, 'i64')}")
         stop = w.let(f"load i64, ptr {w.at(pointer[Plan.RANGES], w.sum(span, '1'), 'i64')}")
         rows = w.let(f"sub nsw i64 {stop}, {start}")
-        w.do(f"store i64 {rows}, ptr {address(tiles, Context.ROWS)}")
-        w.do(f"store i64 {field[Plan.X]}, ptr {address(tiles, Context.X)}")
+        give(Context.ROWS, rows)
+        each = w.let(f"fdiv double 1.0, {w.let(f'sitofp i64 {rows} to double')}")
+        w.do(f"store double {each}, ptr {address[Context.WEIGHT]}")
+        give(Context.INDEX, w.let(f"ptrtoint ptr {w.at(pointer[Plan.INDEX], start, 'i64')} to i64"))
+        out = w.at(pointer[Plan.OUT], w.product(start, field[Plan.OUT_WIDTH]))
+        give(Context.OUT, w.let(f"ptrtoint ptr {out} to i64"))
+        w.do(f"call void @tiles(ptr {tiles})")
         same = w.let(f"icmp eq i64 {field[Plan.RANGE_STRIDE]}, 0")
         fits = w.let(f"icmp sle i64 {rows}, {one_tile}")
-        again = w.let(f"zext i1 {w.let(f'and i1 {same}, {fits}')} to i64")
-        each = w.let(f"fdiv double 1.0, {w.let(f'sitofp i64 {rows} to double')}")
-        w.do(f"store double {each}, ptr {address(tiles, Context.WEIGHT)}")
-        index = w.let(f"ptrtoint ptr {w.at(pointer[Plan.INDEX], start, 'i64')} to i64")
-        w.do(f"store i64 {index}, ptr {address(tiles, Context.INDEX)}")
-        out = w.let(f"ptrtoint ptr {w.at(pointer[Plan.OUT], w.product(start, out_width))} to i64")
-        w.do(f"store i64 {out}, ptr {address(tiles, Context.OUT)}")
-        w.do(f"call void @tiles(ptr {tiles})")
-        w.do(f"store i64 {again}, ptr {address(tiles, Context.PACKED)}")  # where the next step has the same examples
-        loss = w.number(sums, field[Plan.LOSS])
+        give(Context.PACKED, w.let(f"zext i1 {w.let(f'and i1 {same}, {fits}')} to i64"))
+        loss = w.number(sums, field[Plan.COUNT])  # after the gradient
         w.do(f"store double {loss}, ptr {w.at(pointer[Plan.LOSSES], step)}")
-        with w.loop("0", field[Plan.NUMBER_COUNT]) as k:
-            number = w.number(pointer[Plan.NUMBERS], w.sum(w.product(step, field[Plan.NUMBER_STRIDE]), k))
-            w.do(f"store double {number}, ptr {w.at(shared, w.sum(field[Plan.NUMBERS_AT], k))}")
         size = w.let(f"call double @llvm.fabs.f64(double {loss})")
         finite = w.let(f"fcmp olt double {size}, 0x7FF0000000000000")
         w.do(f"store i1 {finite}, ptr {going}")
         with w.when(finite):
-            status = w.let(f"call i64 @updated(ptr {update})")
-            moved = w.let(f"icmp eq i64 {status}, 0")
-            w.do(f"store i1 {moved}, ptr {going}")
-            with w.when(moved):
+            old, new = (w.at(w.let(f"inttoptr i64 {side} to ptr"), field[Plan.WEIGHTS]) for side in (here, there))
+            numbers = w.at(pointer[Plan.NUMBERS], w.product(step, field[Plan.NUMBER_STRIDE]))
+            pointers = ", ".join(f"ptr {x}" for x in (old, new, sums, pointer[Plan.CONSTANTS], numbers))
+            sizes = f"i64 {field[Plan.COUNT]}, i64 {field[Plan.STRIDE]}"
+            good = w.let(f"icmp eq i64 {w.let(f'call i64 @moved({pointers}, {sizes})')}, 0")
+            w.do(f"store i1 {good}, ptr {going}")
+            with w.when(good):
+                w.do(f"store i64 {there}, ptr {sides}")
+                w.do(f"store i64 {here}, ptr {there_at}")
                 w.do(f"store i64 {w.sum(step, '1')}, ptr {taken}")
-    w.do(f"store i64 0, ptr {address(tiles, Context.PACKED)}")
+    give(Context.PACKED, "0")
     value = w.let(f"load i64, ptr {taken}")
     body = "\n".join(w.lines)
     return f"define i64 @train(ptr %plan) #1 {{\nentry:\n{body}\n  ret i64 {value}\n}}\n"
@@ -824,21 +879,23 @@ def _run_of(kind: Kind) -> str:
     if isinstance(kind, str):
         return _run(kind, _MANY[kind])
     if kind[0] == "neurons":
-        return _run(name_of(kind), lambda w: neurons(w, kind[1]))
+        return _run(name_of(kind), lambda w: neurons(w, kind[1], kind[2]))
     return elementwise(kind)
 
 
-def ir(kinds: Iterable[Kind], training: bool = False) -> str:
-    """Return the module for some kinds of run: the function `tiles`, and for training also `train`.
+def ir(kinds: Iterable[Kind], rule: Rule | None = None) -> str:
+    """Return the module for some kinds of run: the function `tiles`, and with the rule of an optimiser also `train`.
 
     >>> "define void @tiles" in ir([("mul", 0, 1), "sum"])
     True
     """
     kinds = list(kinds)
     names = [name_of(kind) for kind in kinds]
-    rows = set().union(*(_NEEDS.get(kind, ()) if isinstance(kind, str) else _operations(kind) for kind in kinds))
-    rows.discard("neurons")
-    trained = [_runs(names), _updated(), _train(), "declare double @llvm.fabs.f64(double)"] if training else []
+    rows = set().union(*map(_operations, kinds))
+    trained: list[str] = []
+    if rule is not None:
+        rows |= _operations_of(rule)
+        trained = [_moved(rule), _train(), "declare double @llvm.fabs.f64(double)"]
     return "\n".join([
         definitions(sorted(rows), LANES),
         "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",

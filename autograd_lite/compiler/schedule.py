@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from .. import ops
@@ -25,6 +26,7 @@ __all__ = ["Schedule", "scheduled"]
 _MOST_FUSED = 300  # groups; fusing makes code of its own for each formula, which must not grow with the program
 _WIDEST = 12  # operands of a fused run
 _FEWEST_WEIGHTS = 4  # in a row of a matrix, below which single products are as quick
+_FEWEST_RESULTS = 2  # of which the gradients are sums with the same inputs: below, these are not worth a panel
 
 
 @dataclass
@@ -34,6 +36,7 @@ class Schedule:
     Attributes:
         kinds: The kinds of run, in the order of their numbers.
         runs: RUN numbers for each.
+        fixed: How many runs, the first ones, give the same for the same rows of inputs, whatever the weights.
         tables: What runs refer to: slots, mostly.
         slots: How many slots there are.
         panel: How many columns the panel has.
@@ -44,6 +47,7 @@ class Schedule:
 
     kinds: list[Kind] = field(default_factory=list)
     runs: array[int] = field(default_factory=lambda: array("q"))
+    fixed: int = 0
     tables: array[int] = field(default_factory=lambda: array("i"))
     slots: int = 0
     panel: int = 0
@@ -66,7 +70,8 @@ class _Neuron(NamedTuple):
 class _Group:
     """Results of one kind that are computed in one run: their places and, for each, the operands.
 
-    `number` tells Python which operation it is asked for; for neurons, `inputs` are the places of their net inputs.
+    `number` tells Python which operation it is asked for. For neurons, `inputs` are the places of their net inputs, and
+    `operands` what else they need for what they do with those.
     """
 
     depth: int
@@ -83,9 +88,7 @@ class _Product(NamedTuple):
     y: int
 
 
-def scheduled(
-    program: Program, width: int, weights: int | None = None, summed: int = 0, kinds: Iterable[Kind] = ()
-) -> Schedule:
+def scheduled(program: Program, width: int, weights: int | None = None, summed: int = 0) -> Schedule:
     """Arrange a program.
 
     Args:
@@ -94,22 +97,23 @@ def scheduled(
         weights: How many further inputs are the same for all rows. Between the two, there is then one that is the
             weight of the row in sums over rows.
         summed: How many of the outputs, the last ones, are wanted as sums over all rows.
-        kinds: Those of another schedule, whose numbers are to be kept.
     """
-    return _Scheduler(program, width, weights, summed, list(kinds)).run()
+    return _Scheduler(program, width, weights, summed).run()
 
 
 class _Scheduler:
-    def __init__(self, program: Program, width: int, weights: int | None, summed: int, kinds: list[Kind]) -> None:
+    def __init__(self, program: Program, width: int, weights: int | None, summed: int) -> None:
         self.instructions = program.instructions
         self.rows_out = program.outputs[: len(program.outputs) - summed]
         self.sums_out = program.outputs[len(program.outputs) - summed :]
         self.width = width
         self.varying = width + (weights is not None)
-        self.result = Schedule(kinds)
+        self.result = Schedule()
         self.places_in_u: dict[int, int] = {}
         self.slot: dict[int, int] = {}
-        self.kind_numbers = {kind: number for number, kind in enumerate(kinds)}
+        self.weighted: set[int] = set()  # what depends on the weights
+        self.runs: list[tuple[bool, list[int]]] = []
+        self.kind_numbers: dict[Kind, int] = {}
 
     def run(self) -> Schedule:
         result = self.result
@@ -120,9 +124,12 @@ class _Scheduler:
                     self.slot[place] = k
                 case Input(k):
                     self.places_in_u[place] = constants + k - self.varying
+                    self.weighted.add(place)
                 case Constant(x):
                     self.places_in_u[place] = len(result.uniform)
                     result.uniform.append(x)
+                case _ if not self.weighted.isdisjoint(operands_of(instruction)):
+                    self.weighted.add(place)
         products, singles = self._split_sums()
         wanted = [*self.rows_out, *(place for _, place in singles)]
         wanted += [place for product in products for place in (product.x, product.y)]
@@ -132,6 +139,7 @@ class _Scheduler:
         self._assign_slots(groups, wanted)
         self._write_runs(groups, neurons)
         self._write_sums(products, singles)
+        self._order_runs()
         result.inputs = self._table(range(self.width))
         result.outputs = self._table([self.slot[y] for y in self.rows_out])
         return result
@@ -231,7 +239,7 @@ class _Scheduler:
                 found.append(group)
                 continue
             for part in _evenly_spaced([neurons[place][1] for place in group.places]):
-                found.append(_Group(group.depth, "neurons", -1, part, [], part))
+                found.append(_Group(group.depth, "neurons", -1, part, [()] * len(part), part))
         found.sort(key=lambda group: (group.depth, group.places[0]))
         return self._fused(found, wanted) if len(found) <= _MOST_FUSED else found
 
@@ -258,19 +266,24 @@ class _Scheduler:
                 pass
         by_net_input = {group.places[0]: group for group in groups if group.kind == "neurons"}
         for group in groups:
-            if type(group.kind) is tuple and len(group.operands[0]) == 1 and id(group) not in gone:
+            if type(group.kind) is tuple and id(group) not in gone:
                 self._activate(group, by_net_input, uses, gone)
         return [group for group in groups if id(group) not in gone]
 
     def _activate(self, group: _Group, by_net_input: dict[int, _Group], uses: dict[int, int], gone: set[int]) -> None:
-        """Let neurons compute their activations, if only those need the net inputs."""
-        activation = {operands[0]: place for operands, place in zip(group.operands, group.places, strict=True)}
-        neurons = next((by_net_input[x] for x in activation if x in by_net_input), None)
-        if neurons is None or activation.keys() != set(neurons.inputs) or any(uses[x] != 1 for x in activation):
+        """Let a group whose operand k is net inputs, which nothing else needs, compute those itself."""
+        for k in range(len(group.operands[0])):
+            by_input = {operands[k]: at for at, operands in enumerate(group.operands)}
+            neurons = next((by_net_input[x] for x in by_input if x in by_net_input), None)
+            if neurons is None or by_input.keys() != set(neurons.inputs) or any(uses[x] != 1 for x in by_input):
+                continue
+            order = [by_input[x] for x in neurons.inputs]
+            group.kind = ("neurons", group.kind, k)
+            group.inputs = neurons.inputs
+            group.places = [group.places[at] for at in order]
+            group.operands = [[*group.operands[at][:k], *group.operands[at][k + 1 :]] for at in order]
+            gone.add(id(neurons))
             return
-        neurons.kind = ("neurons", group.kind)
-        neurons.places = [activation[x] for x in neurons.inputs]
-        gone.add(id(group))
 
     def _absorb(self, group: _Group, maker: dict[int, _Group], uses: dict[int, int], gone: set[int]) -> bool:
         """Let a group compute one of its operands itself, if another group computes just that for it."""
@@ -310,25 +323,33 @@ class _Scheduler:
         self.result.tables.extend(entries)
         return start
 
-    def _add(self, kind: Kind, *numbers: int) -> None:
+    def _add(self, kind: Kind, *numbers: int, fixed: bool = False) -> None:
         number = self.kind_numbers.setdefault(kind, len(self.kind_numbers))
         if number == len(self.result.kinds):
             self.result.kinds.append(kind)
-        self.result.runs.extend((number, *numbers, *[0] * (RUN - 1 - len(numbers))))
+        self.runs.append((not fixed, [number, *numbers, *[0] * (RUN - 1 - len(numbers))]))
+
+    def _order_runs(self) -> None:
+        """Put the runs that do not depend on weights, and so neither on runs that do, before the others."""
+        self.runs.sort(key=itemgetter(0))
+        self.result.fixed = sum(not weighted for weighted, _ in self.runs)
+        for _, run in self.runs:
+            self.result.runs.extend(run)
 
     def _write_runs(self, groups: list[_Group], neurons: dict[int, Any]) -> None:
         slot = self.slot
         for group in groups:
             places = group.places
+            table = self._table([slot[x] for operands in group.operands for x in operands])
             if not group.inputs:
-                table = self._table([slot[x] for operands in group.operands for x in operands])
-                self._add(group.kind, len(places), len(group.operands[0]), table, slot[places[0]], group.number)
+                numbers = len(places), len(group.operands[0]), table, slot[places[0]], group.number
+                self._add(group.kind, *numbers, fixed=self.weighted.isdisjoint(places))
                 continue
             xs, first = neurons[group.inputs[0]]
             _, second = neurons[group.inputs[:2][-1]]
             steps = (second.first - first.first, first.along, first.bias, second.bias - first.bias)
-            table = self._table([slot[x] for x in xs])
-            self._add(group.kind, len(places), len(xs), table, slot[places[0]], first.first, *steps)
+            inputs = self._table([slot[x] for x in xs])
+            self._add(group.kind, len(places), len(xs), inputs, slot[places[0]], first.first, *steps, table)
 
     # ---- sums over rows
 
@@ -342,9 +363,13 @@ class _Scheduler:
             else:
                 alone += [_Product(first + k, x, y) for k, x in enumerate(xs)]
         for xs, members in rows.items():
+            if len(members) < _FEWEST_RESULTS:
+                alone += [_Product(first + k, x, y) for first, y in members for k, x in enumerate(xs)]
+                continue
             stride = -(-len(xs) // 8) * 8
             panel, self.result.panel = self.result.panel, self.result.panel + stride
-            self._add("panel", len(xs), 0, self._table([slot[x] for x in xs]), 0, panel, stride)
+            table = self._table([slot[x] for x in xs])
+            self._add("panel", len(xs), 0, table, 0, panel, stride, fixed=self.weighted.isdisjoint(xs))
             for part in _evenly_spaced([_Neuron(k, first, 0, 0) for k, (first, _) in enumerate(members)]):
                 firsts = [members[k][0] for k in part[:2]]
                 table = self._table([slot[members[k][1]] for k in part])
