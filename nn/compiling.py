@@ -320,6 +320,7 @@ class _Training:
         self._descent = compiled._descent(batch)
         self._steps = self._descent.prepared(batch.rows)
         self._at_once = 1
+        self._measured: tuple[list[Example], Batch] = ([], batch)  # examples, as rows of numbers
 
     def numbers(self) -> array[float]:
         """Return the parameters' numbers."""
@@ -327,7 +328,9 @@ class _Training:
 
     def measure(self, examples: list[Example]) -> Tally:
         """Measure the model on examples."""
-        batch = _batch(self._batch.model, examples, self._task, self._batch.kind)
+        if examples is not self._measured[0]:
+            self._measured = examples, _batch(self._batch.model, examples, self._task, self._batch.kind)
+        batch = self._measured[1]
         tally = Tally(self._task)
         _, out = self._descent.measure(batch.rows)
         _tally(tally, out, batch)

@@ -60,7 +60,7 @@ class _Lowering:
             else:
                 at = self.build.keep(renumbered(instruction, new))
             new[place] = self.build.named(at, names.get(place)) if names else at
-        return self.build.program([new[y] for y in self.program.outputs])
+        return Program(self.build.instructions, tuple([new[y] for y in self.program.outputs]), self.build.names)
 
     def _rewritten(self, op: Op, operands: tuple[Any, ...]) -> int:
         build = self.build

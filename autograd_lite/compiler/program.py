@@ -151,7 +151,9 @@ class Builder:
 
     def constant(self, x: float) -> int:
         """Return the place of a number."""
-        return self._place((x, copysign(1.0, x)), Constant(x))
+        place = self._place((x, copysign(1.0, x)), Constant(x))
+        self._numbers[place] = x
+        return place
 
     def named(self, place: int, name: str | None) -> int:
         """Give the result at a place a name, if it has none yet, and return the place."""
@@ -163,35 +165,29 @@ class Builder:
         """Return the place of an operation's result."""
         key = Apply(op, operands)
         place = self._places.get(key)
-        if place is None:
-            place = self._simplified(op, operands)
-            if place is None:
-                if op in _COMMUTATIVE and operands[0] > operands[1]:
-                    return self.apply(op, operands[::-1])
-                place = self._place(key, key)
-            else:
-                self._places[key] = place
-        return place
+        if place is not None:
+            return place
+        place = self._simplified(op, operands)
+        if place is not None:
+            self._places[key] = place
+            return place
+        if op in _COMMUTATIVE and operands[0] > operands[1]:
+            return self.apply(op, operands[::-1])
+        return self._place(key, key)
 
     def keep(self, instruction: Instruction) -> int:
         """Return the place of an instruction that is written as it is: it was looked at before."""
-        match instruction:
-            case Input(_):
-                return self._place(instruction, instruction)
-            case Constant(x):
-                return self.constant(x)
+        if type(instruction) is Constant:
+            return self.constant(instruction.number)
         return self._place(instruction, instruction)
 
     def _place(self, key: Any, instruction: Instruction) -> int:
-        place = self._places.setdefault(key, len(self.instructions))
-        if place == len(self.instructions):
-            self._write(instruction)
+        """Return the place of an instruction, which is written unless it was."""
+        here = len(self.instructions)
+        place = self._places.setdefault(key, here)
+        if place == here:
+            self.instructions.append(instruction)
         return place
-
-    def _write(self, instruction: Instruction) -> None:
-        if type(instruction) is Constant:
-            self._numbers[len(self.instructions)] = instruction.number
-        self.instructions.append(instruction)
 
     def _simplified(self, op: Op, operands: tuple[Any, ...]) -> int | None:
         """Return the place of what the operation comes to without being applied, if there is one."""
@@ -244,8 +240,7 @@ class Builder:
     def gradient(self, y: int, xs: Sequence[int]) -> list[int]:
         """Write the program of ∂y/∂x for each x, and return its places: the table's rules, run on symbols."""
         matters = {*xs}
-        reached = self._reached([y])
-        order = [place for place in sorted(reached) if place in matters or self._depends(place, matters)]
+        order = [place for place in self._reached([y]) if place in matters or self._depends(place, matters)]
         found = adjoints(order, {y: 1.0}, lambda place: self._edges(place, matters))
         return [self.operand(found.get(x, 0.0)) for x in xs]
 
@@ -265,15 +260,17 @@ class Builder:
         if type(instruction) is not Apply:
             return []
         op, operands = instruction
-        if op is ops.power and not matters.isdisjoint(operands[1:]):
+        if op is ops.power and operands[1] in matters:
             raise TypeError("the exponent of power is a constant; use ** or pow for one that varies")
+        if not op.many:
+            partials = self._partials(op, place, tuple(map(self._carried, operands)))
+            return [(x, d) for x, d in zip(operands, partials, strict=True) if x in matters]
         carried = tuple(
-            tuple([self._carried(each) for each in operand]) if type(operand) is tuple else self._carried(operand)
+            tuple(map(self._carried, operand)) if type(operand) is tuple else self._carried(operand)
             for operand in operands
         )
-        partials = self._partials(op, place, carried)
         edges = []
-        for operand, partial in zip(operands, partials, strict=True):
+        for operand, partial in zip(operands, self._partials(op, place, carried), strict=True):
             if type(operand) is tuple:
                 edges += [(x, d) for x, d in zip(operand, partial, strict=True) if x in matters]
             elif operand in matters:
@@ -295,19 +292,22 @@ class Builder:
         x = self._numbers.get(place)
         return Symbol(self, place) if x is None else x
 
-    def _reached(self, places: Iterable[int]) -> set[int]:
-        reached: set[int] = set()
-        todo = list(places)
-        while todo:
-            place = todo.pop()
-            if place not in reached:
-                reached.add(place)
-                todo += operands_of(self.instructions[place])
-        return reached
+    def _reached(self, places: Sequence[int]) -> list[int]:
+        """Return, in order, the places of what is needed for some."""
+        reached = bytearray(max(places, default=-1) + 1)
+        for place in places:
+            reached[place] = True
+        for place in range(len(reached) - 1, -1, -1):
+            if reached[place]:
+                for operand in operands_of(self.instructions[place]):
+                    reached[operand] = True
+        return [place for place, is_reached in enumerate(reached) if is_reached]
 
     def program(self, outputs: Sequence[int]) -> Program:
         """Return what the outputs need, in order, as a program of its own."""
-        kept = sorted(self._reached(outputs))
+        kept = self._reached(outputs)
+        if len(kept) == len(self.instructions):
+            return Program(list(self.instructions), tuple(outputs), dict(self.names))
         new = {old: place for place, old in enumerate(kept)}
         instructions = [renumbered(self.instructions[old], new) for old in kept]
         names = {new[old]: name for old, name in self.names.items() if old in new}
@@ -324,7 +324,7 @@ def renumbered(instruction: Instruction, new: Any) -> Instruction:
         return instruction
     op, operands = instruction
     if not op.many:
-        return Apply(op, tuple([new[x] for x in operands]))
+        return Apply(op, tuple(map(new.__getitem__, operands)))
     return Apply(op, tuple([tuple([new[i] for i in x]) if type(x) is tuple else new[x] for x in operands]))
 
 
@@ -344,43 +344,46 @@ class Symbol:
         self.place = place
 
     def __add__(self, other: Any) -> Symbol:
-        return _applied(ops.add, (self, other))
+        return self._made(ops.add, (self.place, self.build.operand(other)))
 
     def __radd__(self, other: Any) -> Symbol:
-        return _applied(ops.add, (other, self))
+        return self._made(ops.add, (self.build.operand(other), self.place))
 
     def __sub__(self, other: Any) -> Symbol:
-        return _applied(ops.sub, (self, other))
+        return self._made(ops.sub, (self.place, self.build.operand(other)))
 
     def __rsub__(self, other: Any) -> Symbol:
-        return _applied(ops.sub, (other, self))
+        return self._made(ops.sub, (self.build.operand(other), self.place))
 
     def __mul__(self, other: Any) -> Symbol:
-        return _applied(ops.mul, (self, other))
+        return self._made(ops.mul, (self.place, self.build.operand(other)))
 
     def __rmul__(self, other: Any) -> Symbol:
-        return _applied(ops.mul, (other, self))
+        return self._made(ops.mul, (self.build.operand(other), self.place))
 
     def __truediv__(self, other: Any) -> Symbol:
-        return _applied(ops.div, (self, other))
+        return self._made(ops.div, (self.place, self.build.operand(other)))
 
     def __rtruediv__(self, other: Any) -> Symbol:
-        return _applied(ops.div, (other, self))
+        return self._made(ops.div, (self.build.operand(other), self.place))
 
     def __pow__(self, other: Any) -> Symbol:
-        return _applied(ops.pow if type(other) is Symbol else ops.power, (self, other))
+        return self._made(ops.pow if type(other) is Symbol else ops.power, (self.place, self.build.operand(other)))
 
     def __rpow__(self, other: Any) -> Symbol:
-        return _applied(ops.pow, (other, self))
+        return self._made(ops.pow, (self.build.operand(other), self.place))
 
     def __neg__(self) -> Symbol:
-        return _applied(ops.neg, (self,))
+        return self._made(ops.neg, (self.place,))
 
     def __pos__(self) -> Symbol:
         return self
 
     def __abs__(self) -> Symbol:
-        return _applied(ops.abs, (self,))
+        return self._made(ops.abs, (self.place,))
+
+    def _made(self, op: Op, operands: tuple[int, ...]) -> Symbol:
+        return Symbol(self.build, self.build.apply(op, operands))
 
     def _refuse(self, *_: Any) -> NoReturn:
         raise _NotSymbolicError(
@@ -415,7 +418,7 @@ def _partial(op: Op, k: int) -> Op:
 
 def _applied(op: Op, operands: tuple[Any, ...]) -> Symbol:
     build: Builder = next(x.build for x in _flat(operands) if type(x) is Symbol)
-    return Symbol(build, build.apply(op, tuple([build.operand(x) for x in operands])))
+    return Symbol(build, build.apply(op, tuple(map(build.operand, operands))))
 
 
 def _flat(operands: Iterable[Any]) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from .. import ops
 from ..op import Op
@@ -148,6 +148,8 @@ class _Scheduler:
 
     def _split_sums(self) -> tuple[list[_Product], list[tuple[int, int]]]:
         """Take sums over rows apart: into products, which need not be computed row by row, and other terms."""
+        if not self.sums_out:
+            return [], []
         uses: dict[int, int] = {}
         for instruction in self.instructions:
             for operand in operands_of(instruction):
@@ -192,13 +194,10 @@ class _Scheduler:
         """Find the sums of weights times varying numbers: by place, the numbers and where the weights stand in U."""
         found = {}
         for place in needed:
-            match self.instructions[place]:
-                case Apply(ops.affine, (ws, xs, bias)):
-                    pass
-                case Apply(ops.dot, (ws, xs)):
-                    bias = None
-                case _:
-                    continue
+            op, operands = cast(Apply, self.instructions[place])
+            if op is not ops.affine and op is not ops.dot:
+                continue
+            ws, xs, bias = operands if op is ops.affine else (*operands, None)
             if all(w not in self.places_in_u for w in ws):
                 ws, xs = xs, ws
             at = [self.places_in_u.get(w) for w in ws]
@@ -214,23 +213,20 @@ class _Scheduler:
 
     def _grouped(self, needed: list[int], neurons: dict[int, Any], wanted: list[int]) -> list[_Group]:
         """Group what is needed by level and kind."""
-        level: dict[int, int] = {}
+        level = [0] * len(self.instructions)
         groups: dict[Any, _Group] = {}
-        known = available()
         for place in needed:
-            op, _ = self.instructions[place]  # type: ignore[misc]
+            op, _ = cast(Apply, self.instructions[place])
             flat = operands_of(self.instructions[place])
-            depth = level[place] = 1 + max([level.get(x, 0) for x in flat])
+            depth = level[place] = 1 + max([level[x] for x in flat])
+            key: Any = (depth, op, len(flat))
             if place in neurons:
                 xs, neuron = neurons[place]
-                key: Any = (depth, "neurons", xs, neuron.along)
-                kind: Kind = "neurons"
-            else:
-                kind, number = self._kind(op, len(flat), known)
-                key = (depth, op, number, len(flat))
+                key = (depth, "neurons", xs, neuron.along)
             group = groups.get(key)
             if group is None:
-                group = groups[key] = _Group(depth, kind, -1 if kind == "neurons" else number, [], [])
+                kind, number = ("neurons", -1) if place in neurons else self._kind(op, len(flat))
+                group = groups[key] = _Group(depth, kind, number, [], [])
             group.places.append(place)
             group.operands.append(flat)
         found = []
@@ -243,11 +239,11 @@ class _Scheduler:
         found.sort(key=lambda group: (group.depth, group.places[0]))
         return self._fused(found, wanted) if len(found) <= _MOST_FUSED else found
 
-    def _kind(self, op: Op, arity: int, known: frozenset[str]) -> tuple[Kind, int]:
+    def _kind(self, op: Op, arity: int) -> tuple[Kind, int]:
         """Return the kind of run an operation takes, and the number by which Python is to be asked for it, or -1."""
         if _MANY.get(op.name) is op:
             return op.name, -1
-        if op is shifted_exp or (op.name in known and ops.TABLE.get(op.name) is op):
+        if op is shifted_exp or (op.name in available() and ops.TABLE.get(op.name) is op):
             return (op.name, *range(arity)), -1
         if op not in self.result.callbacks:
             self.result.callbacks.append(op)

@@ -103,7 +103,8 @@ def watched(run: Callable[[], Any], inputs: Sequence[Value]) -> Trace:
         result = run()
     outputs = list(result) if isinstance(result, (list, tuple)) else [result]
     outputs = [y if isinstance(y, Value) else Value(_result(y)) for y in outputs]
-    traced = _written(outputs, inputs, watch, point)
+    compared = [v for x, _, y, *_ in watch.comparisons for v in (x, y) if isinstance(v, Value)]
+    traced = _written(_order([*outputs, *compared], watch), outputs, inputs, watch, point)
     traced.gives_list = isinstance(result, (list, tuple))
     return traced
 
@@ -131,9 +132,10 @@ def from_graph(outputs: Sequence[Value], inputs: Sequence[Value]) -> Trace:
     """
     watch = _Watch()
     watch.inputs = {x: k for k, x in enumerate(inputs)}
-    for node in _order(outputs, watch):
+    order = _order(outputs, watch)
+    for node in order:
         _check_unchanged(node, watch)
-    return _written(outputs, inputs, watch, [x.data for x in inputs])
+    return _written(order, outputs, inputs, watch, [x.data for x in inputs])
 
 
 def _check_unchanged(node: Value, watch: _Watch) -> None:
@@ -228,32 +230,41 @@ def _order(roots: Iterable[Value], watch: _Watch) -> list[Value]:
     return list(order)
 
 
-def _written(outputs: Sequence[Value], inputs: Sequence[Value], watch: _Watch, point: list[float]) -> Trace:
+def _written(
+    order: list[Value], outputs: Sequence[Value], inputs: Sequence[Value], watch: _Watch, point: list[float]
+) -> Trace:
     build = Builder()
     places: dict[Value, int] = {}
     for x, k in watch.inputs.items():
         places[x] = build.input(k, x.name)
-    compared = [v for x, _, y, *_ in watch.comparisons for v in (x, y) if isinstance(v, Value)]
-    depends = set(watch.inputs)
-    for node in _order([*outputs, *compared], watch):
+    for node in order:
         if node in places:
             continue
         op, operands = _made_from(node, watch)
         if op is None:
             places[node] = build.named(build.constant(node._data), node.name)
             continue
-        if not depends.isdisjoint(_values(operands)):
-            depends.add(node)
         place = build.apply(op, tuple([_placed(x, places, build) for x in operands]))
         if node in watch.unrecorded and op is not detach:
             place = build.apply(detach, (place,))
         places[node] = build.named(place, node.name)
+    depends = _dependent(order, watch) if watch.comparisons else set()
     guards = {
         Guard(_placed(x, places, build), _placed(y, places, build), sign, outcome, where): None
         for x, sign, y, outcome, where in watch.comparisons
         if x in depends or y in depends
     }
     return Trace(build, [places[x] for x in inputs], [places[y] for y in outputs], list(guards), point)
+
+
+def _dependent(order: list[Value], watch: _Watch) -> set[Value]:
+    """Return the nodes that depend on the inputs, and those."""
+    depends = set(watch.inputs)
+    for node in order:
+        _, operands = _made_from(node, watch)
+        if not depends.isdisjoint(_values(operands)):
+            depends.add(node)
+    return depends
 
 
 def _placed(x: Any, places: dict[Value, int], build: Builder) -> Any:
