@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .kernel import Memory, Tiles, aligned
-from .kernels import LANES, Plan, Rule, ir
+from .kernels import LANES, Module, Plan, Rule
 from .lowering import lowered
 from .native import machine
 from .program import Constant, Program
@@ -47,7 +47,7 @@ class Descent:
 
         self._lanes = -(-(count + 1) // LANES) * LANES  # the loss stands after the gradient
         schedule = scheduled(lowered(gradient, width + 1), width, self._lanes, count + 1)
-        code = machine(ir(schedule.kinds, rule))
+        code = machine(Module(schedule.kinds, rule))
         self._train = code.function("train", ctypes.c_int64)
         outputs = len(gradient.outputs) - count - 1
         self._tiles = Tiles(schedule, width, outputs, self._lanes, count + 1, code)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .kernels import LANES, RUN, Context, ir
+from .kernels import LANES, RUN, Context, Module
 from .lowering import lowered
 from .native import Callback, Machine, machine
 from .program import Program
@@ -54,7 +54,7 @@ class Tiles:
 
         self.schedule, self.width, self.outputs = schedule, width, outputs
         self.weights, self.summed = weights, summed
-        self.machine = machine(ir(schedule.kinds)) if code is None else code
+        self.machine = machine(Module(schedule.kinds)) if code is None else code
         self.callback = Callback(schedule.callbacks)
         self.tables = np.array(schedule.tables, dtype=np.int32)
         self.runs = np.array(schedule.runs, dtype=np.int64)
@@ -162,7 +162,7 @@ class NativeKernel:
     @property
     def ir(self) -> str:
         """The LLVM IR of the code."""
-        return self._tiles.machine.ir
+        return self._tiles.machine.module.ir()
 
     def __call__(self, rows: Array) -> Array:
         """Return the outputs for each row of a C-contiguous array of float64."""

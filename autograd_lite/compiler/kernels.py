@@ -19,15 +19,19 @@ Names in the IR: `al.NAME` is an operation on 8 rows, `run.NAME` a loop over a r
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
+from functools import cache
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from .. import ops
+from . import vector_math
 from .program import Apply, Constant, Input, Program
 from .vector_math import available, definitions
 
-__all__ = ["LANES", "RUN", "Context", "Kind", "Plan", "Rule", "ir", "name_of"]
+__all__ = ["LANES", "RUN", "Context", "Kind", "Module", "Plan", "Rule", "fingerprint", "name_of"]
 
 LANES = 8
 VECTOR = f"<{LANES} x double>"
@@ -883,29 +887,49 @@ def _run_of(kind: Kind) -> str:
     return elementwise(kind)
 
 
-def ir(kinds: Iterable[Kind], rule: Rule | None = None) -> str:
-    """Return the module for some kinds of run: the function `tiles`, and with the rule of an optimiser also `train`.
+class Module:
+    """Describe the code for some kinds of run: the function `tiles`, and with the rule of an optimiser also `train`.
 
-    >>> "define void @tiles" in ir([("mul", 0, 1), "sum"])
+    Attributes:
+        key: What tells it from other modules: the same key, the same code.
+
+    >>> "define void @tiles" in Module([("mul", 0, 1), "sum"]).ir()
     True
     """
-    kinds = list(kinds)
-    names = [name_of(kind) for kind in kinds]
-    rows = set().union(*map(_operations, kinds))
-    trained: list[str] = []
-    if rule is not None:
-        rows |= _operations_of(rule)
-        trained = [_moved(rule), _train(), "declare double @llvm.fabs.f64(double)"]
-    return "\n".join([
-        definitions(sorted(rows), LANES),
-        "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
-        f"declare double @llvm.vector.reduce.fadd.v{LANES}f64(double, {VECTOR})",
-        f"declare i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1>)",
-        f"declare {VECTOR} @llvm.masked.load.v{LANES}f64.p0(ptr, i32, <{LANES} x i1>, {VECTOR})",
-        f"declare void @llvm.masked.store.v{LANES}f64.p0({VECTOR}, ptr, i32, <{LANES} x i1>)",
-        "",
-        *map(_run_of, kinds),
-        _tiles(names),
-        *trained,
-        'attributes #1 = { nounwind "prefer-vector-width"="512" }',
-    ])  # fmt: skip
+
+    def __init__(self, kinds: Iterable[Kind], rule: Rule | None = None) -> None:
+        self._kinds = list(kinds)
+        self._operations = set().union(*map(_operations, self._kinds))
+        self._moved = ""
+        if rule is not None:
+            self._operations |= _operations_of(rule)
+            self._moved = _moved(rule)
+        self.key = "\n".join((repr(self._kinds), self._moved))
+
+    def ir(self) -> str:
+        """Write it, in LLVM's language."""
+        names = [name_of(kind) for kind in self._kinds]
+        trained = [self._moved, _train(), "declare double @llvm.fabs.f64(double)"] if self._moved else []
+        return "\n".join([
+            definitions(sorted(self._operations), LANES),
+            "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
+            f"declare double @llvm.vector.reduce.fadd.v{LANES}f64(double, {VECTOR})",
+            f"declare i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1>)",
+            f"declare {VECTOR} @llvm.masked.load.v{LANES}f64.p0(ptr, i32, <{LANES} x i1>, {VECTOR})",
+            f"declare void @llvm.masked.store.v{LANES}f64.p0({VECTOR}, ptr, i32, <{LANES} x i1>)",
+            "",
+            *map(_run_of, self._kinds),
+            _tiles(names),
+            *trained,
+            'attributes #1 = { nounwind "prefer-vector-width"="512" }',
+        ])  # fmt: skip
+
+
+@cache
+def fingerprint() -> bytes:
+    """Return what tells this version of the code that writes modules from others."""
+    sources = []
+    for module in (__name__, vector_math.__name__):
+        spec = sys.modules[module].__spec__
+        sources.append(spec.loader.get_data(spec.origin))  # type: ignore[union-attr]
+    return sha256(b"".join(sources)).digest()

@@ -12,7 +12,7 @@ from typing import Any
 from .. import ops
 from ..op import Op
 from .primitives import detach, log_of_sum, shifted_exp
-from .program import Apply, Builder, Input, Program, operands_of, renumbered
+from .program import Apply, Builder, Input, Program, renumbered, uses_of
 
 __all__ = ["lowered"]
 
@@ -42,7 +42,9 @@ class _Lowering:
     def __init__(self, program: Program, uniform: int | None) -> None:
         self.program, self.uniform = program, uniform
         self.build = Builder()
-        self.uses = _uses(program)
+        self.uses = uses_of(program.instructions)
+        for y in program.outputs:
+            self.uses[y] += 2  # an output is kept for itself
         self.new: dict[int, int] = {}
 
     def run(self) -> Program:
@@ -175,13 +177,3 @@ class _Lowering:
 
     def _has_weight(self, product: int) -> bool:
         return any(map(self._is_weight, self.program.instructions[product].operands))  # type: ignore[union-attr]
-
-
-def _uses(program: Program) -> list[int]:
-    uses = [0] * len(program.instructions)
-    for instruction in program.instructions:
-        for operand in operands_of(instruction):
-            uses[operand] += 1
-    for y in program.outputs:
-        uses[y] += 2  # an output is kept for itself
-    return uses

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..op import Op
+from .kernels import Module, fingerprint
 from .vector_math import LIBM
 
 __all__ = ["Callback", "Machine", "machine", "missing"]
@@ -46,23 +47,22 @@ class Machine:
     """Hold the machine code of a module, and its functions by name.
 
     Attributes:
-        ir: The module's LLVM IR.
+        module: The module.
         from_cache: Whether the code was found on disk.
     """
 
-    def __init__(self, ir: str) -> None:
-        self.ir = ir
+    def __init__(self, module: Module) -> None:
+        self.module = module
         llvm, target = _target()
-        path = _cached(ir, target)
+        path = _cached(module, target)
         code = _read(path)
         self.from_cache = code is not None
         if code is None:
-            code = _translated(ir, llvm, target)
+            code = _translated(module.ir(), llvm, target)
             _write(path, code)
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
-        self.size = len(code)
 
     def function(self, name: str, result: Any = None) -> Callable[[int], Any]:
         """Return a function of the module, which takes the address of its context; it runs without the GIL."""
@@ -70,13 +70,12 @@ class Machine:
         return kind(self._engine.get_function_address(name))
 
 
-def machine(ir: str) -> Machine:
+def machine(module: Module) -> Machine:
     """Return the machine code of a module, translated at most once in a process."""
-    key = hashlib.sha256(ir.encode()).hexdigest()
     with _lock:
-        if key not in _machines:
-            _machines[key] = Machine(ir)
-        return _machines[key]
+        if module.key not in _machines:
+            _machines[module.key] = Machine(module)
+        return _machines[module.key]
 
 
 class Callback:
@@ -174,14 +173,15 @@ def _folder() -> Path:
     return Path(base).expanduser() / "autograd_lite"
 
 
-def _cached(ir: str, target: Any) -> Path:
+def _cached(module: Module, target: Any) -> Path:
     """Return the file for a module's code on such a machine."""
     import llvmlite
     import llvmlite.binding as llvm
 
     what = (str(_FORMAT), llvmlite.__version__, target.triple, llvm.get_host_cpu_name())
     features = llvm.get_host_cpu_features().flatten()
-    return _folder() / (hashlib.sha256("\n".join((*what, features, ir)).encode()).hexdigest() + ".code")
+    name = hashlib.sha256(fingerprint() + "\n".join((*what, features, module.key)).encode()).hexdigest()
+    return _folder() / f"{name}.code"
 
 
 def _read(path: Path) -> bytes | None:

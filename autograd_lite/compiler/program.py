@@ -19,7 +19,7 @@ from ..graph import adjoints
 from ..op import Op, carriers, number
 from .primitives import detach, shares, ties
 
-__all__ = ["Apply", "Builder", "Constant", "Input", "Instruction", "Program", "Symbol", "operands_of"]
+__all__ = ["Apply", "Builder", "Constant", "Input", "Instruction", "Program", "Symbol", "operands_of", "uses_of"]
 
 
 class Input(NamedTuple):
@@ -123,6 +123,19 @@ def operands_of(instruction: Instruction) -> Sequence[int]:
         else:
             flat.append(operand)
     return flat
+
+
+def uses_of(instructions: Sequence[Instruction]) -> list[int]:
+    """Count for each instruction how often others read it.
+
+    >>> uses_of([Input(0), Apply(ops.mul, (0, 0))])
+    [2, 0]
+    """
+    uses = [0] * len(instructions)
+    for instruction in instructions:
+        for operand in operands_of(instruction):
+            uses[operand] += 1
+    return uses
 
 
 class Builder:

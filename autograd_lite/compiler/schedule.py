@@ -18,7 +18,7 @@ from .. import ops
 from ..op import Op
 from .kernels import RUN, Kind
 from .primitives import log_of_sum, shifted_exp
-from .program import Apply, Constant, Input, Program, operands_of
+from .program import Apply, Constant, Input, Program, operands_of, uses_of
 from .vector_math import available
 
 __all__ = ["Schedule", "scheduled"]
@@ -150,33 +150,36 @@ class _Scheduler:
         """Take sums over rows apart: into products, which need not be computed row by row, and other terms."""
         if not self.sums_out:
             return [], []
-        uses: dict[int, int] = {}
-        for instruction in self.instructions:
-            for operand in operands_of(instruction):
-                uses[operand] = uses.get(operand, 0) + 1
+        uses = uses_of(self.instructions)
         for y in (*self.rows_out, *self.sums_out):
-            uses[y] = uses.get(y, 0) + 1
+            uses[y] += 1
         products: list[_Product] = []
         singles: list[tuple[int, int]] = []
         for total, y in enumerate(self.sums_out):
             todo = [y]
             while todo:
                 place = todo.pop()
-                instruction = self.instructions[place]
-                alone = uses[place] == 1
-                match instruction:
-                    case Constant(0.0):
-                        pass
-                    case Apply(ops.add, (left, right)) if alone:
-                        todo += [right, left]
-                    case Apply(ops.mul, (x, y)) if alone and not self._is_uniform(x, y):
-                        products.append(_Product(total, x, y))
-                    case Apply(ops.affine, (xs, ys, bias)) if alone and not self._is_uniform(*xs, *ys):
-                        products += [_Product(total, x, y) for x, y in zip(xs, ys, strict=True)]
-                        todo.append(bias)
-                    case _:
-                        singles.append((total, place))
+                op, operands = self._taken_apart(place) if uses[place] == 1 else (None, ())
+                if op is ops.add:
+                    todo += operands[::-1]
+                elif op is ops.mul:
+                    products.append(_Product(total, *operands))
+                elif op is ops.affine:
+                    products += [_Product(total, x, y) for x, y in zip(*operands[:2], strict=True)]
+                    todo.append(operands[2])
+                elif self.instructions[place] != Constant(0.0):
+                    singles.append((total, place))
         return products, singles
+
+    def _taken_apart(self, place: int) -> tuple[Op | None, tuple[Any, ...]]:
+        """Return the operation and operands of an instruction that can be summed over rows in parts."""
+        instruction = self.instructions[place]
+        if type(instruction) is Apply:
+            op, operands = instruction
+            factors = operands if op is ops.mul else (*operands[0], *operands[1]) if op is ops.affine else ()
+            if op is ops.add or (factors and not self._is_uniform(*factors)):
+                return op, operands
+        return None, ()
 
     def _is_uniform(self, *places: int) -> bool:
         return any(place in self.places_in_u for place in places)
