@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import cache
 from hashlib import sha256
@@ -31,7 +31,7 @@ from . import vector_math
 from .program import Apply, Constant, Input, Program
 from .vector_math import available, definitions
 
-__all__ = ["LANES", "RUN", "Context", "Kind", "Module", "Plan", "Rule", "fingerprint", "name_of"]
+__all__ = ["LANES", "RUN", "Context", "Kind", "Module", "Plan", "Rule", "fingerprint", "name_of", "operands_in"]
 
 LANES = 8
 VECTOR = f"<{LANES} x double>"
@@ -39,7 +39,10 @@ ZERO = "zeroinitializer"
 
 
 Formula = tuple[Any, ...]
-"""An operation's name and what it is applied to: formulas, or the numbers of operands."""
+"""An operation's name and what it is applied to: formulas, or operands.
+
+Operand k is the number k if it is a slot, and ~k if it is the same for all rows, a number of U.
+"""
 
 Kind = str | Formula
 """What a run does: a formula, slot by slot; what has a name below; or `("neurons", formula, k)`, a formula of which
@@ -227,28 +230,50 @@ def elementwise(formula: Formula) -> str:
     >>> "call <8 x double> @al.exp" in elementwise(("exp", 0))
     True
     """
-    arity = _arity(formula)
+    operands = operands_in(formula)
 
     def write(w: Writer) -> None:
         with w.loop("0", "%count") as i:
-            first = w.product(i, str(arity))
-            operands = [w.slot("%table", first, str(k)) for k in range(arity)]
+            sources = _sources(w, operands, "%table", w.product(i, str(len(operands))))
             to = w.sum("%out", w.product(i, "%T"))
             with w.loop("0", "%T", LANES) as lane:
-                xs = [w.vector("%slots", w.sum(x, lane)) for x in operands]
+                xs = _loaded(w, operands, sources, lane)
                 w.put(_computed(w, formula, xs), "%slots", w.sum(to, lane))
 
     return _run(name_of(formula), write)
 
 
-def _computed(w: Writer, formula: Formula | int, xs: list[str]) -> str:
+def _sources(w: Writer, operands: Sequence[int], table: str, first: str) -> list[str]:
+    """Return where the slots begin that a table names for operands, and the numbers, 8 times, that it names in U."""
+    return [
+        w.slot(table, first, str(at)) if k >= 0 else w.splat(w.number("%U", w.entry(table, first, str(at))))
+        for at, k in enumerate(operands)
+    ]
+
+
+def _loaded(w: Writer, operands: Sequence[int], sources: Sequence[str], lane: str) -> dict[int, str]:
+    """Return the operands of 8 rows."""
+    return {
+        k: w.vector("%slots", w.sum(source, lane)) if k >= 0 else source
+        for k, source in zip(operands, sources, strict=True)
+    }
+
+
+def _computed(w: Writer, formula: Formula | int, xs: Mapping[int, str]) -> str:
     if isinstance(formula, int):
         return xs[formula]
     return w.call(f"al.{formula[0]}", *(_computed(w, part, xs) for part in formula[1:]))
 
 
-def _arity(formula: Formula | int) -> int:
-    return 1 if isinstance(formula, int) else sum(map(_arity, formula[1:]))
+def operands_in(formula: Formula | int) -> list[int]:
+    """Return the operands of a formula, in their order.
+
+    >>> operands_in(("mul", ("step", 0), ~1))
+    [0, -2]
+    """
+    if isinstance(formula, int):
+        return [formula]
+    return [k for part in formula[1:] for k in operands_in(part)]
 
 
 def _operations(kind: Kind | int) -> set[str]:
@@ -267,15 +292,17 @@ def name_of(kind: Kind) -> str:
 
     >>> name_of(("mul", ("step", 0), 1)), name_of("sum"), name_of(("exp", 0)), name_of(("neurons", ("relu", 0), 0))
     ('mul(step,)', 'sum', 'exp', 'relu(neurons)')
+    >>> name_of(("mul", 0, ~1))
+    'mul(,u)'
     """
     if isinstance(kind, str):
         return kind
-    return _called(kind[1], kind[2]) if kind[0] == "neurons" else _called(kind, -1)
+    return _called(kind[1], kind[2]) if kind[0] == "neurons" else _called(kind)
 
 
-def _called(formula: Formula | int, net_input: int) -> str:
+def _called(formula: Formula | int, net_input: int | None = None) -> str:
     if isinstance(formula, int):
-        return "neurons" if formula == net_input else ""
+        return "neurons" if formula == net_input else "" if formula >= 0 else "u"
     name: str = formula[0]
     inside = [_called(part, net_input) for part in formula[1:]]
     return name + (f"({','.join(inside)})" if any(inside) else "")
@@ -426,7 +453,7 @@ def neurons(w: Writer, formula: Formula | int = 0, net_input: int = 0) -> None:
     loaded is used for so many rows, and each input for so many results.
     """
     first, across, along, bias, each, more = (_field(w, k) for k in range(6))
-    others = _arity(formula) - 1
+    others = [k for k in operands_in(formula) if k != net_input]
     more_table = w.at("%tables", more, "i32")
     has_bias = w.let(f"icmp sge i64 {bias}, 0")
 
@@ -448,12 +475,11 @@ def neurons(w: Writer, formula: Formula | int = 0, net_input: int = 0) -> None:
                 w.do(f"store double {w.number('%U', w.sum(bias, w.product(rows[q], each)))}, ptr {start}")
             plus = w.splat(w.let(f"load double, ptr {start}"))
             to = w.sum("%out", w.product(rows[q], "%T"), lane)
-            entry = w.product(rows[q], str(others))
-            starts = [w.sum(w.slot(more_table, entry, str(k)), lane) for k in range(others)]
+            sources = _sources(w, others, more_table, w.product(rows[q], str(len(others))))
             for r in range(vectors):
-                xs = [w.vector("%slots", w.sum(x, str(LANES * r))) for x in starts]
-                xs.insert(net_input, w.arithmetic("fadd", w.load(totals[q][r]), plus))
-                w.put(_computed(w, formula, xs), "%slots", w.sum(to, str(LANES * r)))
+                terms = _loaded(w, others, sources, w.sum(lane, str(LANES * r)))
+                terms[net_input] = w.arithmetic("fadd", w.load(totals[q][r]), plus)
+                w.put(_computed(w, formula, terms), "%slots", w.sum(to, str(LANES * r)))
 
     _in_two_ways(w, "%T", block)
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from operator import itemgetter
+from itertools import compress, pairwise
+from operator import itemgetter, not_
 from typing import Any, NamedTuple, cast
 
 from .. import ops
 from ..op import Op
-from .kernels import RUN, Kind
+from .kernels import RUN, Kind, operands_in
 from .primitives import log_of_sum, shifted_exp
 from .program import Apply, Constant, Input, Program, operands_of, uses_of
 from .vector_math import available
@@ -71,7 +71,7 @@ class _Group:
     """Results of one kind that are computed in one run: their places and, for each, the operands.
 
     `number` tells Python which operation it is asked for. For neurons, `inputs` are the places of their net inputs, and
-    `operands` what else they need for what they do with those.
+    `operands` what else they need for what they do with those. `uniform` tells which operands are taken from U, if any.
     """
 
     depth: int
@@ -80,6 +80,12 @@ class _Group:
     places: list[int]
     operands: list[Sequence[int]]
     inputs: list[int] = field(default_factory=list)
+    uniform: Sequence[bool] = ()
+
+    def read(self) -> Iterable[int]:
+        """Return the places that are read from slots."""
+        for operands in self.operands:
+            yield from compress(operands, map(not_, self.uniform))
 
 
 class _Product(NamedTuple):
@@ -136,6 +142,8 @@ class _Scheduler:
         needed = self._needed(wanted)
         neurons = self._neurons(needed)
         groups = self._grouped(needed, neurons, wanted)
+        for group in groups:
+            self._take_from_u(group)
         self._assign_slots(groups, wanted)
         self._write_runs(groups, neurons)
         self._write_sums(products, singles)
@@ -303,9 +311,25 @@ class _Scheduler:
             return True
         return False
 
+    def _take_from_u(self, group: _Group) -> None:
+        """Let a formula take from U itself the operands that are the same for all rows, whichever the result."""
+        columns = zip(*group.operands, strict=True)
+        if type(group.kind) is not tuple:
+            group.uniform = [False] * len(group.operands[0])
+            return
+        group.uniform = [all(x in self.places_in_u for x in column) for column in columns]
+        if group.inputs:
+            _, formula, net_input = group.kind
+            at = [k for k in operands_in(formula) if k != net_input]
+        else:
+            formula, net_input = group.kind, None
+            at = operands_in(formula)
+        formula = _with_uniform(formula, {k for k, uniform in zip(at, group.uniform, strict=True) if uniform})
+        group.kind = formula if net_input is None else ("neurons", formula, net_input)
+
     def _assign_slots(self, groups: list[_Group], wanted: list[int]) -> None:
         """Give each group slots next to each other, and slots to what is the same for all rows where it is needed."""
-        read = [x for group in groups for operands in group.operands for x in operands]
+        read = [x for group in groups for x in group.read()]
         filled = dict.fromkeys(place for place in (*wanted, *read) if place in self.places_in_u)
         free = self.varying
         for place in (*filled, *(place for group in groups for place in group.places)):
@@ -339,7 +363,8 @@ class _Scheduler:
         slot = self.slot
         for group in groups:
             places = group.places
-            table = self._table([slot[x] for operands in group.operands for x in operands])
+            where = [self.places_in_u if uniform else slot for uniform in group.uniform]
+            table = self._table([at[x] for operands in group.operands for x, at in zip(operands, where, strict=True)])
             if not group.inputs:
                 numbers = len(places), len(group.operands[0]), table, slot[places[0]], group.number
                 self._add(group.kind, *numbers, fixed=self.weighted.isdisjoint(places))
@@ -394,6 +419,17 @@ def _substituted(formula: Any, k: int, inner: Any, width: int) -> Any:
     if isinstance(formula, int):
         return _shifted(inner, k) if formula == k else formula + (width - 1) * (formula > k)
     return (formula[0], *(_substituted(part, k, inner, width) for part in formula[1:]))
+
+
+def _with_uniform(formula: Any, uniform: set[int]) -> Any:
+    """Mark operands as the same for all rows.
+
+    >>> _with_uniform(("mul", ("step", 0), 1), {1})
+    ('mul', ('step', 0), -2)
+    """
+    if isinstance(formula, int):
+        return ~formula if formula in uniform else formula
+    return (formula[0], *(_with_uniform(part, uniform) for part in formula[1:]))
 
 
 def _shifted(formula: Any, by: int) -> Any:
