@@ -84,7 +84,7 @@ class Batch:
 
     Attributes:
         model: The model they are for.
-        rows: An array with a row for each example: its inputs, then the numbers of its target.
+        rows: An array with a row for each example: its inputs, then the numbers of its target; not to be written to.
     """
 
     def __init__(self, model: Module, rows: Any, task: Task, kind: _Kind) -> None:
@@ -433,6 +433,7 @@ def _batch(model: Module, examples: list[Example], task: Task, kind: _Kind | Non
     if kind.classes and not set(targets) <= set(kind.classes):
         raise ValueError("the validation has a class that is not among those trained on")
     rows = _table([(*row, *(target if isinstance(target, tuple) else (target,))) for row, target in examples])
+    rows.flags.writeable = False
     return Batch(model, rows, task, kind)
 
 

@@ -584,3 +584,37 @@ def test_a_loss_of_ones_own_may_be_infinite_for_another_class():
         )  # fmt: skip
         assert history["loss"] == [0.0, 0.0]
     assert models[0].state_dict() == models[1].state_dict()
+
+
+def test_steps_and_measurements_in_turn_do_not_disturb_each_other():
+    """What is kept ready for the next step on the same examples is made anew after the memory served others."""
+    X, y = nn.data.moons(20, seed=0)
+    others = nn.data.moons(20, seed=1)
+
+    def losses(one_by_one):
+        model = nn.MLP(2, [4, 1], seed=0)
+        compiled = nn.compile(model, nn.losses.binary_cross_entropy, nn.SGD(model.parameters(), lr=0.1))
+        mine, theirs = compiled.batch(X, y), compiled.batch(*others)
+        found = []
+        with compiled:
+            for _ in range(3):
+                found.append(compiled.step(mine))
+                if not one_by_one:
+                    compiled.loss_and_grad(theirs)
+                found.append(compiled.step(theirs))
+                found.append(compiled.step(mine))
+        return found
+
+    def eagerly():
+        model = nn.MLP(2, [4, 1], seed=0)
+        optimizer = nn.SGD(model.parameters(), lr=0.1)
+        for rows, targets in ((X, y), others, (X, y)) * 3:
+            loss = al.mean(
+                [nn.losses.binary_cross_entropy(model(row), t) for row, t in zip(rows, targets, strict=True)]
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            yield loss.data
+
+    assert losses(True) == losses(False) == pytest.approx(list(eagerly()), rel=1e-12)

@@ -151,13 +151,14 @@ class Steps:
         import numpy as np
 
         descent = self._descent
-        memory = descent._memory(int((ranges[:, 1] - ranges[:, 0]).max()))
+        memory = self._memory = descent._memory(int((ranges[:, 1] - ranges[:, 0]).max()))
+        memory.user = None
         if len(self.losses) != steps:
             self.losses = np.empty(steps)
             self._last = ctypes.c_double.from_address(self.losses.ctypes.data + 8 * (steps - 1))
         if len(self.outputs) != len(index):
             self.outputs = np.empty((len(index), self._width))
-        self._kept = memory, index, ranges, numbers
+        self._kept = index, ranges, numbers
         self._set(
             TILES=memory.address,
             STEPS=steps,
@@ -180,6 +181,9 @@ class Steps:
 
         It ends before a step whose loss, or which would make a weight, infinite or nan.
         """
+        if self._memory.user is not self:
+            self._memory.user = self
+            self._set(PACKED=0)
         taken: int = self._descent._train(self._address)
         if self._asks:
             self._descent.check()

@@ -82,6 +82,7 @@ class Tiles:
 
         out = np.empty((len(rows), self.outputs))
         if len(rows):
+            memory.user = None
             memory.set(X=rows.ctypes.data, ROWS=len(rows), OUT=out.ctypes.data)
             self._function(memory.address)
             self.callback.check()
@@ -108,6 +109,7 @@ class Memory:
         uniform: The constants, then the weights.
         sums: The sums over rows.
         address: Of the context.
+        user: Whose inputs are in the slots, if that is known.
     """
 
     def __init__(self, tiles: Tiles, tile: int) -> None:
@@ -115,6 +117,7 @@ class Memory:
 
         schedule = tiles.schedule
         self.tile = tile
+        self.user: object = None
         self.tiles = tiles  # keeps tables, runs and code alive
         self.uniform = np.concatenate([tiles.constants, np.zeros(tiles.weights)])
         self.sums = np.zeros(tiles.summed + 1)

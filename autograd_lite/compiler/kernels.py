@@ -763,6 +763,7 @@ class Plan(IntEnum):
     LOSSES = 13  # address of the loss of each step, to be written
     OUT = 14  # address of the outputs of each example
     OUT_WIDTH = 15  # how many of them are wanted
+    PACKED = 16  # 1 if the examples of the first step are in their slots from the last call; is set for the next
 
 
 _PLAN_ADDRESSES = (
@@ -866,6 +867,7 @@ def _train() -> str:
     going = w.variable("i1", "true")
     give(Context.X, field[Plan.X])
     give(Context.OUT_WIDTH, field[Plan.OUT_WIDTH])
+    give(Context.PACKED, field[Plan.PACKED])
     with w.loop("0", field[Plan.STEPS]) as step, w.when(w.let(f"load i1, ptr {going}")):
         here, there = w.let(f"load i64, ptr {sides}"), w.let(f"load i64, ptr {there_at}")
         give(Context.UNIFORM, here)
@@ -899,6 +901,8 @@ def _train() -> str:
                 w.do(f"store i64 {there}, ptr {sides}")
                 w.do(f"store i64 {here}, ptr {there_at}")
                 w.do(f"store i64 {w.sum(step, '1')}, ptr {taken}")
+    packed = w.let(f"load i64, ptr {address[Context.PACKED]}")
+    w.do(f"store i64 {packed}, ptr {w.at('%plan', str(int(Plan.PACKED)), 'i64')}")
     give(Context.PACKED, "0")
     value = w.let(f"load i64, ptr {taken}")
     body = "\n".join(w.lines)
