@@ -177,18 +177,19 @@ class CompiledModel:
             DivergenceError: A loss, or what a step makes of a parameter, is infinite or nan; the parameters are as
                 before that step.
         """
-        planned = X.planned if type(X) is Batch and y is None and self._depth else None
-        if planned is not None and planned.descent is self._held and planned.times == times:
-            return planned.take(self._rule)  # nothing to make ready: one native call
+        if type(X) is Batch and y is None:
+            planned = X.planned
+            if planned is not None and planned.descent is self._held and planned.times == times:
+                return planned.take()  # nothing to make ready: one native call
         if isinstance(times, bool) or not isinstance(times, int) or times < 1:
             raise ValueError(f"times must be a whole number, 1 or more, got {short(times)}")
         batch = self._ready(X, y)
         descent = self._descent(batch)
         planned = batch.planned
         if planned is None or planned.descent is not descent or planned.times != times:
-            planned = batch.planned = _Planned(batch, descent, times)
+            planned = batch.planned = _Planned(batch, descent, times, self._rule)
         try:
-            return planned.take(self._rule)
+            return planned.take()
         finally:
             if not self._depth:
                 self._flow_back()
@@ -370,32 +371,38 @@ class _Training:
 class _Planned:
     """Steps on one batch, so many at a time."""
 
-    def __init__(self, batch: Batch, descent: Descent, times: int) -> None:
-        import numpy as np
-
-        self.descent, self.times, self._batch = descent, times, batch
+    def __init__(self, batch: Batch, descent: Descent, times: int, optimizer: RuleOptimizer) -> None:
+        self.descent, self.times = descent, times
+        self._batch, self._optimizer = batch, optimizer
         self._steps = descent.prepared(batch.rows, outputs=False)
-        self._index = np.arange(len(batch))
-        self._ranges = np.array([[0, len(batch)]], dtype=np.int64)
-        self._numbers: Any = None
-        self._rate: object = None
+        self._rate: object = None  # that is planned for
+        self._given: Any = None  # the numbers of the steps
+        self._constant = False  # whether the numbers of the steps stay the same
 
-    def take(self, optimizer: RuleOptimizer) -> float:
+    def take(self) -> float:
         """Take them, and return the loss before the last."""
-        rate = optimizer.lr
-        if rate is not self._rate:
-            self._numbers = _numbers(optimizer, self.times)
-            self._steps.plan(self._index, self._ranges, self._numbers, self.times)
-            self._rate, self._constant = rate, _is_constant(optimizer)
-        elif not self._constant:
-            self._numbers[:] = _numbers(optimizer, self.times)
-        taken = self._steps.take()
+        optimizer, steps = self._optimizer, self._steps
+        if optimizer.lr is not self._rate or not self._constant:
+            self._plan()
+        taken = steps.take()
         optimizer.steps += taken
         if taken < self.times:
-            problem = _diverged(float(self._steps.losses[taken]), taken)
+            problem = _diverged(float(steps.losses[taken]), taken)
             message = f"step {taken + 1}: {problem}; the parameters are as before it"
             raise DivergenceError(message, History(self._batch.task.metric))
-        return self._steps.last_loss
+        return steps.last_loss.value
+
+    def _plan(self) -> None:
+        import numpy as np
+
+        numbers = _numbers(self._optimizer, self.times)
+        if self._optimizer.lr is self._rate:
+            self._given[:] = numbers
+            return
+        self._rate, self._constant = self._optimizer.lr, _is_constant(self._optimizer)
+        self._given = numbers
+        index, ranges = np.arange(len(self._batch)), np.array([[0, len(self._batch)]], dtype=np.int64)
+        self._steps.plan(index, ranges, numbers, self.times)
 
 
 def _constants_of(optimizer: RuleOptimizer) -> str:

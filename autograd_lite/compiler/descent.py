@@ -111,13 +111,14 @@ class Steps:
 
     Attributes:
         losses: Of the steps taken last.
+        last_loss: The last of them.
         outputs: For each example of the index, from the last step it was in.
     """
 
     def __init__(self, descent: Descent, examples: Array, outputs: bool) -> None:
         import numpy as np
 
-        self._descent, self._examples = descent, examples
+        self._descent, self._examples, self._train = descent, examples, descent._train
         self._asks = bool(descent._tiles.schedule.callbacks)
         self._width = descent._tiles.outputs if outputs else 0
         self._plan = np.zeros(len(Plan), dtype=np.int64)
@@ -132,6 +133,7 @@ class Steps:
             OUT_WIDTH=self._width,
         )
         self.losses: Array = np.empty(0)
+        self.last_loss = ctypes.c_double()
         self.outputs: Array = np.empty((0, 0))
 
     def _set(self, **fields: int) -> None:
@@ -155,7 +157,7 @@ class Steps:
         memory.user = None
         if len(self.losses) != steps:
             self.losses = np.empty(steps)
-            self._last = ctypes.c_double.from_address(self.losses.ctypes.data + 8 * (steps - 1))
+            self.last_loss = ctypes.c_double.from_address(self.losses.ctypes.data + 8 * (steps - 1))
         if len(self.outputs) != len(index):
             self.outputs = np.empty((len(index), self._width))
         self._kept = index, ranges, numbers
@@ -171,11 +173,6 @@ class Steps:
             OUT=self.outputs.ctypes.data,
         )
 
-    @property
-    def last_loss(self) -> float:
-        """The loss of the last step."""
-        return self._last.value
-
     def take(self) -> int:
         """Take the steps, and return how many were taken.
 
@@ -184,7 +181,7 @@ class Steps:
         if self._memory.user is not self:
             self._memory.user = self
             self._set(PACKED=0)
-        taken: int = self._descent._train(self._address)
+        taken: int = self._train(self._address)
         if self._asks:
             self._descent.check()
         return taken
