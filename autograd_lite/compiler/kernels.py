@@ -61,7 +61,7 @@ class Context(IntEnum):
     SLOTS = 6  # address of the slots
     PANEL = 7  # address of the panel
     SUMS = 8  # address of G
-    SUM_COUNT = 9  # numbers in G
+    ZEROS = 9  # where in the tables the places in G stand that begin at 0; the others are written before they are read
     OUT = 10  # address of the outputs
     OUT_WIDTH = 11  # numbers in a row of the outputs
     OUT_SLOTS = 12  # where in the tables the slots of the outputs stand
@@ -75,7 +75,8 @@ class Context(IntEnum):
     WEIGHT = 20  # the weight of each row (a float64)
     CALLBACK = 21  # address of a function (operation, address of operands) -> result, for what has no code here
     PACKED = 22  # 1 if the inputs are in their slots already, as one tile, and the fixed runs were done with them
-    FIXED = 23  # how many of the runs, the first ones, are fixed: they depend on the inputs alone
+    ZERO_COUNT = 23
+    FIXED = 24  # how many of the runs, the first ones, are fixed: they depend on the inputs alone
 
 
 RUN = 11
@@ -200,7 +201,7 @@ class Writer:
 
 _RUN_ARGUMENTS = (
     "ptr noalias %slots, ptr noalias readonly %U, ptr noalias %G, ptr noalias %panel, ptr noalias readonly %tables, "
-    "ptr noalias readonly %run, i64 %T, ptr %callback"
+    "ptr noalias readonly %run, i64 %T, i1 %first, ptr %callback"
 )
 
 
@@ -542,8 +543,12 @@ def _transposed(w: Writer, rows: list[str]) -> list[str]:
 
 
 def outer(w: Writer) -> None:
-    """Write the run of G[first + i·across + j] += Σ over rows of slot(table[i]) · panel[j]: gradients by weights."""
-    first, across, start, stride = (_field(w, k) for k in range(4))
+    """Write the run of G[first + i·across + j] += Σ over rows of slot(table[i]) · panel[j]: gradients by weights.
+
+    If no other run adds to these sums, they are not read for the first tile, and need not be 0 then.
+    """
+    first, across, start, stride, alone = (_field(w, k) for k in range(5))
+    fresh = w.let(f"and i1 %first, {w.let(f'icmp ne i64 {alone}, 0')}")
     source = w.at("%panel", w.product(start, "%T"))
 
     def block(i: str, j: str, results: int, vectors: int) -> None:
@@ -566,9 +571,10 @@ def outer(w: Writer) -> None:
         left = w.splat_of_integers(w.let(f"sub nsw i64 %width, {j}"))
         ramp = f"<{', '.join(f'i64 {k}' for k in range(LANES))}>"
         mask = w.let(f"icmp slt <{LANES} x i64> {ramp}, {left}")
+        read = w.let(f"select i1 {fresh}, <{LANES} x i1> {ZERO}, <{LANES} x i1> {mask}")
         at = w.at("%G", to)
         old = w.let(
-            f"call {VECTOR} @llvm.masked.load.v{LANES}f64.p0(ptr {at}, i32 8, <{LANES} x i1> {mask}, {VECTOR} {ZERO})"
+            f"call {VECTOR} @llvm.masked.load.v{LANES}f64.p0(ptr {at}, i32 8, <{LANES} x i1> {read}, {VECTOR} {ZERO})"
         )
         new = w.arithmetic("fadd", old, total)
         w.do(f"call void @llvm.masked.store.v{LANES}f64.p0({VECTOR} {new}, ptr {at}, i32 8, <{LANES} x i1> {mask})")
@@ -652,13 +658,14 @@ def _fill(w: Writer, field: Fields, pointer: Fields) -> None:
             w.put(number, pointer[Context.SLOTS], w.sum(to, lane))
 
 
-def _do_runs(w: Writer, field: Fields, pointer: Fields, kinds: list[str]) -> None:
-    """Go through the runs, each by the function of its kind."""
+def _do_runs(w: Writer, field: Fields, pointer: Fields, kinds: list[str], first: str) -> None:
+    """Go through the runs, each by the function of its kind, for the first tile or another."""
     packed = w.let(f"icmp ne i64 {field[Context.PACKED]}, 0")
     with w.loop(w.let(f"select i1 {packed}, i64 {field[Context.FIXED]}, i64 0"), field[Context.RUN_COUNT]) as k:
         run = w.at(pointer[Context.RUNS], w.product(k, str(RUN)), "i64")
         memory = (Context.SLOTS, Context.UNIFORM, Context.SUMS, Context.PANEL, Context.TABLES)
-        arguments = [*(f"ptr {pointer[f]}" for f in memory), f"ptr {run}", "i64 %T", f"ptr {pointer[Context.CALLBACK]}"]
+        arguments = [*(f"ptr {pointer[f]}" for f in memory), f"ptr {run}", "i64 %T", f"i1 {first}"]
+        arguments.append(f"ptr {pointer[Context.CALLBACK]}")
         _switch(w, w.let(f"load i64, ptr {run}"), kinds, f"({', '.join(arguments)})")
 
 
@@ -705,13 +712,14 @@ def _tiles(kinds: list[str]) -> str:
 
     unpacked = w.let(f"icmp eq i64 {field[Context.PACKED]}, 0")
     _fill(w, field, pointer)
-    size = w.product(field[Context.SUM_COUNT], "8")
-    w.do(f"call void @llvm.memset.p0.i64(ptr {pointer[Context.SUMS]}, i8 0, i64 {size}, i1 false)")
+    with w.loop("0", field[Context.ZERO_COUNT]) as k:
+        place = w.entry(tables, field[Context.ZEROS], k)
+        w.do(f"store double 0.0, ptr {w.at(pointer[Context.SUMS], place)}")
 
     with w.loop("0", field[Context.ROWS], "%T") as row:
         with w.when(unpacked):
             _pack(w, field, pointer, row)
-        _do_runs(w, field, pointer, kinds)
+        _do_runs(w, field, pointer, kinds, w.let(f"icmp eq i64 {row}, 0"))
         left = w.let(f"sub nsw i64 {field[Context.ROWS]}, {row}")
         full = w.let(f"icmp slt i64 {left}, %T")
         valid = w.let(f"select i1 {full}, i64 {left}, i64 %T")
@@ -942,7 +950,6 @@ class Module:
         trained = [self._moved, _train(), "declare double @llvm.fabs.f64(double)"] if self._moved else []
         return "\n".join([
             definitions(sorted(self._operations), LANES),
-            "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
             f"declare double @llvm.vector.reduce.fadd.v{LANES}f64(double, {VECTOR})",
             f"declare i1 @llvm.vector.reduce.or.v{LANES}i1(<{LANES} x i1>)",
             f"declare {VECTOR} @llvm.masked.load.v{LANES}f64.p0(ptr, i32, <{LANES} x i1>, {VECTOR})",

@@ -8,6 +8,7 @@ with them, and gradients by such weights a product of two matrices; all that is 
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, pairwise
@@ -41,7 +42,7 @@ class Schedule:
         slots: How many slots there are.
         panel: How many columns the panel has.
         uniform: The constants, that come before the weights in U.
-        inputs, outputs, fills: Where in the tables they stand.
+        inputs, outputs, fills, zeros: Where in the tables they stand.
         callbacks: The operations that Python must be asked for, by number.
     """
 
@@ -56,6 +57,8 @@ class Schedule:
     outputs: int = 0
     fills: int = 0
     fill_count: int = 0
+    zeros: int = 0
+    zero_count: int = 0
     callbacks: list[Op] = field(default_factory=list)
 
 
@@ -386,25 +389,36 @@ class _Scheduler:
                 rows.setdefault(xs, []).append((first, y))
             else:
                 alone += [_Product(first + k, x, y) for k, x in enumerate(xs)]
+        for xs in [xs for xs, members in rows.items() if len(members) < _FEWEST_RESULTS]:
+            alone += [_Product(first + k, x, y) for first, y in rows.pop(xs) for k, x in enumerate(xs)]
+        added = [total for total, *_ in (*alone, *singles)]
         for xs, members in rows.items():
-            if len(members) < _FEWEST_RESULTS:
-                alone += [_Product(first + k, x, y) for first, y in members for k, x in enumerate(xs)]
-                continue
+            added += [first + k for first, _ in members for k in range(len(xs))]
+        shared = set(range(len(self.sums_out)))  # sums that no run has to itself
+        shared -= {total for total, times in Counter(added).items() if times == 1}
+        shared.update(total for total, *_ in (*alone, *singles))
+        for xs, members in rows.items():
             stride = -(-len(xs) // 8) * 8
             panel, self.result.panel = self.result.panel, self.result.panel + stride
             table = self._table([slot[x] for x in xs])
             self._add("panel", len(xs), 0, table, 0, panel, stride, fixed=self.weighted.isdisjoint(xs))
             for part in _evenly_spaced([_Neuron(k, first, 0, 0) for k, (first, _) in enumerate(members)]):
-                firsts = [members[k][0] for k in part[:2]]
+                firsts = [members[k][0] for k in part]
+                totals = [first + k for first in firsts for k in range(len(xs))]
+                is_alone = shared.isdisjoint(totals)
+                if not is_alone:
+                    shared.update(totals)
                 table = self._table([slot[members[k][1]] for k in part])
-                across = firsts[-1] - firsts[0]
-                self._add("outer", len(part), len(xs), table, 0, firsts[0], across, panel, stride)
+                across = firsts[:2][-1] - firsts[0]
+                self._add("outer", len(part), len(xs), table, 0, firsts[0], across, panel, stride, int(is_alone))
         if alone:
             table = self._table([x for p in alone for x in (p.total, slot[p.x], slot[p.y])])
             self._add("summed_products", len(alone), 0, table)
         if singles:
             table = self._table([x for total, place in singles for x in (total, slot[place])])
             self._add("summed", len(singles), 0, table)
+        self.result.zeros = self._table(sorted(shared))
+        self.result.zero_count = len(shared)
 
 
 _MANY = {op.name: op for op in (ops.sum, ops.mean, ops.prod, ops.maxout, ops.dot, ops.affine, log_of_sum)}
