@@ -458,39 +458,62 @@ def neurons(w: Writer, formula: Formula | int = 0, net_input: int = 0) -> None:
     more_table = w.at("%tables", more, "i32")
     has_bias = w.let(f"icmp sge i64 {bias}, 0")
 
-    def block(i: str, lane: str, results: int, vectors: int) -> None:
-        totals = [[w.variable(VECTOR, ZERO) for _ in range(vectors)] for _ in range(results)]
-        rows = [w.sum(i, str(q)) for q in range(results)]
-        weights = [w.at("%U", w.sum(first, w.product(row, across))) for row in rows]
+    def prepared(i: str, results: int) -> list[_Neuron]:
+        """Return what is the same for all rows."""
+        ready = []
+        for q in range(results):
+            row = w.sum(i, str(q))
+            start = w.variable("double", "-0.0")  # what leaves every number as it is when added
+            with w.when(has_bias):
+                w.do(f"store double {w.number('%U', w.sum(bias, w.product(row, each)))}, ptr {start}")
+            ready.append(
+                _Neuron(
+                    w.at("%U", w.sum(first, w.product(row, across))),
+                    w.splat(w.let(f"load double, ptr {start}")),
+                    _sources(w, others, more_table, w.product(row, str(len(others)))),
+                    w.sum("%out", w.product(row, "%T")),
+                )
+            )
+        return ready
+
+    def block(results: list[_Neuron], lane: str, vectors: int) -> None:
+        totals = [[w.variable(VECTOR, ZERO) for _ in range(vectors)] for _ in results]
         with w.loop("0", "%width") as j:
             start = w.sum(w.slot("%table", j), lane)
             xs = [w.vector("%slots", w.sum(start, str(LANES * r))) for r in range(vectors)]
             step = w.product(j, along)
-            for q in range(results):
-                weight = w.splat(w.number(weights[q], step))
+            for neuron, total in zip(results, totals, strict=True):
+                weight = w.splat(w.number(neuron.weights, step))
                 for r in range(vectors):
-                    w.store(w.fma(weight, xs[r], w.load(totals[q][r])), totals[q][r])
-        for q in range(results):
-            start = w.variable("double", "-0.0")  # what leaves every number as it is when added
-            with w.when(has_bias):
-                w.do(f"store double {w.number('%U', w.sum(bias, w.product(rows[q], each)))}, ptr {start}")
-            plus = w.splat(w.let(f"load double, ptr {start}"))
-            to = w.sum("%out", w.product(rows[q], "%T"), lane)
-            sources = _sources(w, others, more_table, w.product(rows[q], str(len(others))))
+                    w.store(w.fma(weight, xs[r], w.load(total[r])), total[r])
+        for neuron, total in zip(results, totals, strict=True):
             for r in range(vectors):
-                terms = _loaded(w, others, sources, w.sum(lane, str(LANES * r)))
-                terms[net_input] = w.arithmetic("fadd", w.load(totals[q][r]), plus)
-                w.put(_computed(w, formula, terms), "%slots", w.sum(to, str(LANES * r)))
+                at = w.sum(lane, str(LANES * r))
+                terms = _loaded(w, others, neuron.sources, at)
+                terms[net_input] = w.arithmetic("fadd", w.load(total[r]), neuron.bias)
+                w.put(_computed(w, formula, terms), "%slots", w.sum(neuron.to, at))
 
-    _in_two_ways(w, "%T", block)
+    _in_two_ways(w, "%T", prepared, block)
 
 
-def _in_two_ways(w: Writer, length: str, block: Callable[[str, str, int, int], object]) -> None:
-    """Go through the results of a run, `%count` of some length each, in blocks."""
+class _Neuron(NamedTuple):
+    """Name what a neuron's sum is made of, for 8 rows at a time."""
+
+    weights: str
+    bias: str
+    sources: list[str]
+    to: str
+
+
+def _in_two_ways(
+    w: Writer, length: str, prepared: Callable[[str, int], Any], block: Callable[[Any, str, int], object]
+) -> None:
+    """Go through the results of a run, `%count` of some length each, in blocks; what a block shares is prepared."""
 
     def rows(i: str, results: int) -> None:
+        ready = prepared(i, results)
         widths = tuple(LANES * vectors for vectors in _BLOCKS[results])
-        _in_blocks(w, length, widths, lambda at, width: block(i, at, results, width // LANES))
+        _in_blocks(w, length, widths, lambda at, width: block(ready, at, width // LANES))
 
     _in_blocks(w, "%count", tuple(_BLOCKS), rows)
 
@@ -551,20 +574,24 @@ def outer(w: Writer) -> None:
     fresh = w.let(f"and i1 %first, {w.let(f'icmp ne i64 {alone}, 0')}")
     source = w.at("%panel", w.product(start, "%T"))
 
-    def block(i: str, j: str, results: int, vectors: int) -> None:
-        totals = [[w.variable(VECTOR, ZERO) for _ in range(vectors)] for _ in range(results)]
-        gradients = [w.at("%slots", w.slot("%table", w.sum(i, str(q)))) for q in range(results)]
+    def prepared(i: str, results: int) -> list[tuple[str, str]]:
+        """Return for each result where its gradients are, and where in G its sums."""
+        places = [w.sum(i, str(q)) for q in range(results)]
+        return [(w.at("%slots", w.slot("%table", q)), w.sum(first, w.product(q, across))) for q in places]
+
+    def block(results: list[tuple[str, str]], j: str, vectors: int) -> None:
+        totals = [[w.variable(VECTOR, ZERO) for _ in range(vectors)] for _ in results]
         with w.loop("0", "%T") as lane:
             begin = w.sum(w.product(lane, stride), j)
             xs = [w.vector(source, w.sum(begin, str(LANES * r))) for r in range(vectors)]
-            for q in range(results):
-                gradient = w.splat(w.number(gradients[q], lane))
+            for (gradients, _), total in zip(results, totals, strict=True):
+                gradient = w.splat(w.number(gradients, lane))
                 for r in range(vectors):
-                    w.store(w.fma(gradient, xs[r], w.load(totals[q][r])), totals[q][r])
-        for q in range(results):
-            to = w.sum(first, w.product(w.sum(i, str(q)), across), j)
+                    w.store(w.fma(gradient, xs[r], w.load(total[r])), total[r])
+        for (_, to), total in zip(results, totals, strict=True):
             for r in range(vectors):
-                add_to_sums(w.load(totals[q][r]), w.sum(to, str(LANES * r)), w.sum(j, str(LANES * r)))
+                at = w.sum(j, str(LANES * r))
+                add_to_sums(w.load(total[r]), w.sum(to, at), at)
 
     def add_to_sums(total: str, to: str, j: str) -> None:
         """Add to as many sums as there are: the last vector may be cut short."""
@@ -579,7 +606,7 @@ def outer(w: Writer) -> None:
         new = w.arithmetic("fadd", old, total)
         w.do(f"call void @llvm.masked.store.v{LANES}f64.p0({VECTOR} {new}, ptr {at}, i32 8, <{LANES} x i1> {mask})")
 
-    _in_two_ways(w, stride, block)
+    _in_two_ways(w, stride, prepared, block)
 
 
 def summed(w: Writer) -> None:
