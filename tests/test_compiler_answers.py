@@ -278,3 +278,11 @@ class Recurrent(nn.Module):
 @pytest.mark.parametrize("model", [Twice, Recurrent])
 def test_weights_that_are_used_again_and_again(model):
     assert_same_loss_and_gradient(model(), nn.losses.half_sse, X, NUMBERS)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 8, 128, 129, 300])
+@pytest.mark.parametrize("model", [lambda: nn.MLP(3, [9, 5, 2, 1], al.tanh, seed=0), Twice, Recurrent])
+def test_as_many_rows_as_fill_several_tiles(model, rows):
+    rng = random.Random(rows)
+    many = [[rng.gauss(0.0, 1.0) for _ in range(3)] for _ in range(rows)]
+    assert_same_loss_and_gradient(model(), nn.losses.mse, many, [rng.gauss(0.0, 1.0) for _ in range(rows)])
