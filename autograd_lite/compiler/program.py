@@ -176,17 +176,16 @@ class Builder:
 
     def apply(self, op: Op, operands: tuple[Any, ...]) -> int:
         """Return the place of an operation's result."""
+        if op in _COMMUTATIVE and operands[0] > operands[1]:
+            operands = operands[::-1]
         key = Apply(op, operands)
         place = self._places.get(key)
-        if place is not None:
-            return place
-        place = self._simplified(op, operands)
-        if place is not None:
+        if place is None:
+            place = self._simplified(op, operands)
+            if place is None:
+                return self._place(key, key)
             self._places[key] = place
-            return place
-        if op in _COMMUTATIVE and operands[0] > operands[1]:
-            return self.apply(op, operands[::-1])
-        return self._place(key, key)
+        return place
 
     def keep(self, instruction: Instruction) -> int:
         """Return the place of an instruction that is written as it is: it was looked at before."""
