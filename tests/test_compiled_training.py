@@ -618,3 +618,36 @@ def test_steps_and_measurements_in_turn_do_not_disturb_each_other():
             yield loss.data
 
     assert losses(True) == losses(False) == pytest.approx(list(eagerly()), rel=1e-12)
+
+
+class Mixed(nn.Module):
+    """Do with inputs what is done with weights too, and with what comes of that what is done with inputs alone."""
+
+    def __init__(self, features):
+        self.features, self.layer, self.scale = features, nn.Layer(4, 3, al.tanh, seed=0), Value(0.5)
+
+    def named_parameters(self):
+        return [*self.layer.named_parameters(), ("scale", self.scale)]
+
+    def __call__(self, x):
+        return [al.dot(self.layer(self.features(x)), [1.0, -1.0, 2.0]) + al.square(x[0] * self.scale)]
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        lambda x: [x[k] * 2.0 for k in (0, 1, 2, 2)],
+        lambda x: [al.sin(x[k] * 2.0) for k in (0, 1, 2, 2)],
+        lambda x: [al.square(al.dot((0.5, -1.0, float(k)), x)) for k in range(4)],
+    ],
+)
+def test_what_depends_on_inputs_alone_comes_after_what_it_needs(features):
+    model = Mixed(features)
+    compiled = nn.compile(model, nn.losses.mse, sgd(model))
+    for part in (slice(0, 10), slice(10, None)):
+        model.zero_grad()
+        loss = al.mean([nn.losses.mse(model(row), t) for row, t in zip(X[part], NUMBERS[part], strict=True)])
+        loss.backward()
+        found, gradient = compiled.loss_and_grad(X[part], NUMBERS[part])
+        assert found == pytest.approx(loss.data, rel=1e-12)
+        assert gradient.tolist() == pytest.approx([w.grad for w in model.parameters()], rel=1e-12, abs=1e-15)

@@ -120,7 +120,7 @@ class _Scheduler:
         self.result = Schedule()
         self.places_in_u: dict[int, int] = {}
         self.slot: dict[int, int] = {}
-        self.weighted: set[int] = set()  # what depends on the weights
+        self.weighted: set[int] = set()  # what depends on the weights, or is computed in one run with what does
         self.runs: list[tuple[bool, list[int]]] = []
         self.kind_numbers: dict[Kind, int] = {}
 
@@ -368,9 +368,12 @@ class _Scheduler:
             places = group.places
             where = [self.places_in_u if uniform else slot for uniform in group.uniform]
             table = self._table([at[x] for operands in group.operands for x, at in zip(operands, where, strict=True)])
+            fixed = not group.inputs and self.weighted.isdisjoint((*places, *group.read()))
+            if not fixed:
+                self.weighted.update(places)
             if not group.inputs:
                 numbers = len(places), len(group.operands[0]), table, slot[places[0]], group.number
-                self._add(group.kind, *numbers, fixed=self.weighted.isdisjoint(places))
+                self._add(group.kind, *numbers, fixed=fixed)
                 continue
             xs, first = neurons[group.inputs[0]]
             _, second = neurons[group.inputs[:2][-1]]
