@@ -16,7 +16,7 @@ from .compiling import CompiledModel
 from .epochs import Diverged, run
 from .history import DivergenceError, History
 from .modules import Module
-from .optim import Optimizer
+from .optim import Optimizer, RuleOptimizer
 from .progress import Progress
 from .tasks import (
     Example,
@@ -195,12 +195,13 @@ class _Recording:
 
 
 def _step(optimizer: Optimizer, loss: al.Value) -> None:
-    """Sweep back from the loss and move the parameters, all of them or, whatever stops it, none."""
+    """Sweep back from the loss and take a step; what stops it leaves the parameters, and what a rule remembers."""
     if not isfinite(loss.data):
         raise Diverged(f"the loss is {loss.data}")
     optimizer.zero_grad()
     loss.backward()
-    before = [w.data for w in optimizer.parameters]
+    before, steps = [w.data for w in optimizer.parameters], optimizer.steps
+    state = list(optimizer.state) if isinstance(optimizer, RuleOptimizer) else []
     try:
         optimizer.step()
         for w in optimizer.parameters:
@@ -209,4 +210,7 @@ def _step(optimizer: Optimizer, loss: al.Value) -> None:
     except BaseException:
         for w, data in zip(optimizer.parameters, before, strict=True):
             w.data = data
+        optimizer.steps = steps
+        if isinstance(optimizer, RuleOptimizer):
+            optimizer.state[:] = state
         raise

@@ -311,6 +311,17 @@ def test_a_divergence_leaves_the_parameters_as_before_the_step(rate):
     assert errors[0][2] == pytest.approx(errors[1][2], rel=1e-9)
 
 
+@pytest.mark.parametrize("compile", [True, False])
+def test_a_divergence_leaves_the_optimiser_as_before_the_step(compile):
+    model = mlp()
+    optimizer = nn.SGD(model.parameters(), lr=lambda steps: 0.01 if steps < 4 else 1e308, momentum=0.9)
+    fit(model, NUMBERS, compile, optimizer=optimizer, epochs=1, batch_size=6)
+    before, state = numbers(model), list(optimizer.state)
+    with pytest.raises(nn.DivergenceError, match="the step makes"):
+        nn.fit(model, X[:1], [1e9], optimizer=optimizer, epochs=1, progress=False, compile=compile)
+    assert optimizer.steps == 4 and optimizer.state == state and numbers(model) == before
+
+
 def test_a_step_that_diverges_says_so_and_is_not_taken():
     model = mlp()
     compiled = nn.compile(model, nn.losses.mse, sgd(model, lr=1e200, momentum=0.9))
