@@ -88,6 +88,15 @@ def test_every_row_at_ordinary_hard_and_edge_points(op):
     assert not wrong, f"{len(wrong)} are wrong: {wrong[:6]}"
 
 
+@backends
+def test_a_dot_whose_products_overflow(backend):
+    rows = [[1e200, -1e200, 1e200, 1e200], [1e200, -1.0, 1e200, inf], [1e200, 1.0, 1e200, 2.0], [1.0, 2.0, 3.0, 4.0]]
+    for op in (lambda v: al.dot(v[:2], v[2:]), lambda v: al.affine(v[:2], v[2:], v[0])):
+        found = al.compile(op, 4, backend=backend)(rows)
+        for value, row in zip(found, rows, strict=True):
+            assert agree(value, op(row), 0.0)
+
+
 # ---- random graphs --------------------------------------------------------------------------------------------------
 
 

@@ -432,7 +432,17 @@ def _log_of_sum(w: Writer, operand: Callable[[str], str], begin: str) -> str:
 
 def _dot(w: Writer, operand: Callable[[str], str], begin: str) -> str:
     half = w.let("lshr i64 %width, 1")
-    return _fold(w, ZERO, "0", lambda total, k: w.fma(operand(k), operand(w.sum(k, half)), total), half)
+
+    def term(k: str) -> tuple[str, str]:
+        return operand(k), operand(w.sum(k, half))
+
+    fused = _fold(w, ZERO, "0", lambda total, k: w.fma(*term(k), total), half)
+    result = w.variable(VECTOR, ZERO)
+    w.store(fused, result)
+    with w.when(_any_not_finite(w, fused)):  # products that overflow, as they do by themselves, may cancel to nan
+        plain = _fold(w, ZERO, "0", lambda total, k: w.arithmetic("fadd", total, w.arithmetic("fmul", *term(k))), half)
+        w.store(_finite_or(w, fused, plain), result)
+    return w.load(result)
 
 
 def _affine(w: Writer, operand: Callable[[str], str], begin: str) -> str:
