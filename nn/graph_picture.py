@@ -242,12 +242,14 @@ def _looks(node: Node, scale: Heat | None) -> dict[str, str]:
 
 
 def _box(node: Node, times: str, pale: str, ink: str) -> str:
-    # Bold letters are wider than Graphviz takes them to be.
+    # Bold letters are wider than Graphviz takes them to be. A space is enough where others follow them.
     room = "&#160;" if node.operation or times else ""
     title = [f"<b>{label_text(node.name)}</b>{room}"] if node.name else []
     title += [label_text(node.operation, 48)] if node.operation else []
     title += [f'<font color="{pale}">{times}</font>'] if times else []
-    rows = [f'<tr><td colspan="2"><font point-size="13">{" ".join(title)}</font></td></tr>'] if title else []
+    excess = 0 if room else len(printable(node.name, 24)) // 8 * 4
+    beside = f'<td width="{excess}"></td>' if excess else ""
+    rows = [f'<tr><td colspan="2"><font point-size="13">{" ".join(title)}</font></td>{beside}</tr>'] if title else []
     rows += [
         f'<tr><td colspan="2"><font color="{pale}" point-size="9">{label_text(note, 60)}</font></td></tr>'
         for note in node.notes

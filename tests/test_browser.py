@@ -422,6 +422,17 @@ def test_heat_comes_with_the_gradients(visit: Open, scheme: str):
     assert ink == "rgb(0, 0, 0)"
 
 
+def test_names_stay_within_their_boxes(visit: Open):
+    names = ["x" * 24, "0123456789" * 2, "a_rather_long_name_of_a_value", "price_per_square_meter", "L" * 30, "w[1,12]"]
+    page = visit(nn.draw([Value(1.0, name) * 2.0 for name in names]).svg)
+    right = """name => {
+        const box = name.closest(".node").querySelector("path").getBoundingClientRect();
+        return box.right - name.getBoundingClientRect().right;
+    }"""
+    for name in page.locator('[font-weight="bold"]').all():
+        assert name.evaluate(right) > 2
+
+
 def test_from_top_to_bottom_a_phone_shows_the_whole_graph(visit: Open):
     page = visit(html_of(stepper(neuron(), orientation="TB")), *SIZES[1])
     frame = page.locator(".picture").bounding_box()
