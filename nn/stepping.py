@@ -205,7 +205,7 @@ class Stepper:
             )
         terms = [called(event.node), _number(event.result)]
         if event.op is not None:
-            terms[1:1] = [_formula(event.op, event.operands, show) for show in (called, lambda x: _factor(x.data))]
+            terms[1:1] = [_formula(event.op, event.operands, show) for show in (called, lambda x: _number(x.data))]
         return " = ".join(terms)
 
     def play(self) -> None:
@@ -350,18 +350,21 @@ def _formula(op: al.Op, operands: tuple[Any, ...], show: Callable[[Value], str])
     def shown(x: Any) -> str:
         if isinstance(x, tuple):
             return f"[{', '.join(_few([shown(part) for part in x]))}]"
-        return show(x) if isinstance(x, Value) else _factor(x)
+        return show(x) if isinstance(x, Value) else _number(x)
+
+    def term(x: Any) -> str:  # what stands next to a sign
+        return f"({shown(x)})" if shown(x).startswith("-") else shown(x)
 
     if op in _INFIX:
-        return f" {_INFIX[op]} ".join(map(shown, operands))
+        return f" {_INFIX[op]} ".join(map(term, operands))
     if op is al.TABLE["neg"]:
-        return f"−{shown(operands[0])}"
+        return f"−{term(operands[0])}"
     if op is al.TABLE["sum"]:
-        return " + ".join(_few([shown(x) for x in operands[0]]))
+        return " + ".join(_few([term(x) for x in operands[0]]))
     if op in (al.TABLE["dot"], al.TABLE["affine"]):
         w, x, *bias = operands
-        products = _few([f"{shown(a)}·{shown(b)}" for a, b in zip(w, x, strict=True)])
-        return " + ".join([*products, *map(shown, bias)])
+        products = _few([f"{term(a)}·{term(b)}" for a, b in zip(w, x, strict=True)])
+        return " + ".join([*products, *map(term, bias)])
     return f"{op.name}({', '.join(map(shown, operands))})"
 
 

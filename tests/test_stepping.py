@@ -141,6 +141,16 @@ def test_formulas():
         assert stepper(y).text(len(al.topological_order(y)) - 1).startswith(f"y = {formula} = ")
 
 
+def test_brackets_only_where_a_minus_would_stand_beside_a_sign():
+    a, b = Value(-1.0, "a"), Value(-2.0, "b")
+    formulas = {
+        "tanh(-1)": al.tanh(a), "maximum(-1, -3)": al.maximum(a, -3.0), "logsumexp([-1, -2])": al.logsumexp([a, b]),
+        "(-1) × (-2)": a * b, "−(-1)": -a, "(-1) + (-2)": al.sum([a, b]), "(-1)·(-2) + (-3)": al.affine([a], [b], -3.0),
+    }  # fmt: skip
+    for formula, y in formulas.items():
+        assert f" = {formula} = " in stepper(y).text(len(al.topological_order(y)) - 1)
+
+
 def test_names_it_gives_are_nobodys():
     v2, y = Value(1.0, "v2"), Value(1.0, "y")
     s = stepper((v2 * y).tanh() + 1.0)
