@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import operator
 import os
+import re
 import shutil
 import sys
+import unicodedata
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from reprlib import repr as short
@@ -218,7 +220,8 @@ class Stepper:
         backward
           3  ∂y/∂x · ∂y/∂y = 3 × 1 = 3 → grad so far 3
         """
-        if sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty():
+        a_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        if a_terminal and os.environ.get("TERM") != "dumb":  # which can't move its cursor
             _play(self)
             return
         for position in range(len(self)):
@@ -385,6 +388,7 @@ _ESCAPES = {
     "\x1b[H": "home", "\x1bOH": "home", "\x1b[1~": "home", "\x1b[7~": "home",
     "\x1b[F": "end", "\x1bOF": "end", "\x1b[4~": "end", "\x1b[8~": "end",
 }  # fmt: skip
+_KEY = re.compile(r"\x1b[\[O][\d;]*.|.", re.DOTALL)
 _QUIT = ("q", "Q", "\x04", "")  # "" is the end of the input
 
 
@@ -406,12 +410,33 @@ def _play(s: Stepper) -> None:
 
 
 def _screen(s: Stepper, columns: int, lines: int) -> list[str]:
-    rows = max(lines - 4, 1)
-    first = max(min(s.position - rows // 2, len(s) - rows), 0)
-    shown = range(first, min(first + rows, len(s)))
-    listed = [f"{'→' if i == s.position else ' '} {i + 1:3}  {s.text(i)}" for i in shown]
+    """Return what fits: the current step in full, if need be on several rows, and as many as there is room for."""
+    room, width = max(lines - 4, 1), columns - 1
+    current = _rows(f"→ {s.position + 1:3}  {s.text(s.position)}", width, " " * 7)[:room]
+    others = room - len(current)
+    first = max(min(s.position - others // 2, len(s) - 1 - others), 0)
+    listed = []
+    for i in range(first, min(first + others + 1, len(s))):
+        listed += current if i == s.position else [f"  {i + 1:3}  {s.text(i)}"]
     title = f"{s._pass(s.position)}, step {s.position + 1} of {len(s)}"
-    return [line[: columns - 1] for line in (title, "", *listed, "", "← → one step   home end   q leaves")]
+    return [_cut(line, width) for line in (title, "", *listed, "", "← → one step   home end   q leaves")]
+
+
+def _rows(line: str, width: int, indent: str = "") -> list[str]:
+    """Return a line as rows of a terminal, where an East Asian letter takes two columns and an accent none."""
+    rows, used = [""], 0
+    for letter in line:
+        columns = 0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF")
+        if used + columns > width:
+            rows.append(indent)
+            used = len(indent)
+        rows[-1] += letter
+        used += columns
+    return rows
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(_rows(line, width)) == 1 else (_rows(line, width - 1)[0] + "…")[:width]
 
 
 @contextlib.contextmanager
@@ -438,6 +463,13 @@ def _keys() -> Iterator[Callable[[], str]]:
     before = termios.tcgetattr(terminal)
     try:
         tty.setcbreak(terminal)  # Ctrl-C still interrupts
-        yield lambda: os.read(terminal, 16).decode(errors="replace")
+        waiting: list[str] = []  # a key that is held down sends faster than the screen is drawn
+
+        def read_from_terminal() -> str:
+            if not waiting:
+                waiting.extend(_KEY.findall(os.read(terminal, 1024).decode(errors="replace")))
+            return waiting.pop(0) if waiting else ""
+
+        yield read_from_terminal
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)

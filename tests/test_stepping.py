@@ -453,16 +453,28 @@ def test_a_screen_shows_the_current_step_within_its_size(columns, lines, positio
         ]
 
 
+def test_a_narrow_screen_shows_all_of_the_current_step():
+    s = stepper(neuron()).goto(-1)
+    listed = _screen(s, 40, 24)[2:-2]
+    assert listed[10:] == ["→  11  ∂v3/∂x · ∂y/∂v3 = 0.5 × 0.3592 =", "        0.1796 → grad so far 0.1796"]
+    assert listed[9] == "   10  ∂v3/∂w · ∂y/∂v3 = 2 × 0.3592 = …"
+
+
+def test_a_screen_knows_how_wide_letters_are():
+    s = stepper(Value(2.0, "漢字") * Value(3.0, "e\u0301e\u0301")).goto(2)
+    assert _screen(s, 24, 24)[4:6] == ["→   3  y = 漢字 × e\u0301e\u0301 = ", "       2 × 3 = 6"]
+
+
 class Terminal:
     """The command `step` in a terminal of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, term: str = "xterm") -> None:
         pty = pytest.importorskip("pty", reason="pseudo-terminals are POSIX's")
         self.main, self.end = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "nn", "step", "tanh(w*x+b)", "--at", "w=0.5,x=2,b=0.1"],
             stdin=self.end, stdout=self.end, stderr=self.end, start_new_session=True,
-            env=os.environ | {"COLUMNS": "100", "LINES": "24", "PYTHONIOENCODING": "utf-8"},
+            env=os.environ | {"COLUMNS": "100", "LINES": "24", "PYTHONIOENCODING": "utf-8", "TERM": term},
         )  # fmt: skip
 
     def read(self, until: str) -> str:
@@ -507,6 +519,22 @@ def test_keys_move_and_q_leaves_the_terminal_as_it_was(terminal: Terminal):
     assert "step 2 of 11, forward: x = 2" in terminal.read("x = 2\r\n")
     assert terminal.process.wait(10) == 0
     assert terminal.mode() == before
+
+
+def test_keys_that_come_at_once_are_told_apart(terminal: Terminal):
+    terminal.read("step 1 of 11")
+    terminal.press("\x1b[C" * 3 + "\x1b[Dq")
+    terminal.read("step 3 of 11, forward: v3 = w × x = 0.5 × 2 = 1\r\n")
+    assert terminal.process.wait(10) == 0
+
+
+def test_a_terminal_that_can_not_move_its_cursor_gets_the_listing():
+    terminal = Terminal("dumb")
+    try:
+        assert "\x1b" not in terminal.read("grad so far 0.1796\r\n")
+        assert terminal.process.wait(10) == 0
+    finally:
+        terminal.close()
 
 
 def test_ctrl_c_leaves_the_terminal_as_it_was(terminal: Terminal):
