@@ -22,7 +22,7 @@ from .losses import _errors
 from .modules import MLP, Activation, Layer, _inputs, _name
 from .naming import names_in
 from .notation import Typeset, aligned, check_value, decimal, escaped, symbol
-from .wording import SUPERSCRIPTS, printable
+from .wording import SUPERSCRIPTS, isolated, printable
 
 __all__ = ["Delta", "Deltas", "Explanation", "Path", "deltas", "explain"]
 
@@ -282,7 +282,7 @@ def _names(order: Sequence[Value], w: Value, loss: Value, called: dict[Value, st
 
 
 def _shown(name: str) -> str:
-    return printable(name, 24)
+    return isolated(printable(name, 24))
 
 
 def _middle_out(parts: Sequence[Any], gap: str) -> list[Any]:

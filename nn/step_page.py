@@ -16,7 +16,7 @@ from .drawing import Drawing
 from .folding import Folded
 from .graph_picture import Node, Span, graph_dot, nodes_and_edges
 from .pages import frame, framed, page
-from .wording import counted, printable
+from .wording import counted, isolated, printable
 
 __all__ = ["Page", "fits", "page_of"]
 
@@ -113,7 +113,7 @@ def page_of(
     if len(groups) < drawn:
         notes[:0] = [f"{counted(drawn, 'step')} as {len(groups)}, box by box"]
     story = {
-        "name": names[y],
+        "name": isolated(names[y]),
         "root": folded.index.get(y),
         "labels": teller.labels,
         "events": [teller.told(group) for group in groups],
@@ -127,9 +127,9 @@ def page_of(
 def _labels(folded: Folded, nodes: Sequence[Node], names: Mapping[Value, str]) -> list[str]:
     """Return what each box is called: a node by its name, others by what the picture says."""
     return [
-        names[box.members[0]]
+        isolated(names[box.members[0]])
         if len(box.members) == 1
-        else printable(node.name or node.operation, 40) + f" ×{node.count}" * (node.count > 1)
+        else isolated(printable(node.name or node.operation, 40)) + f" ×{node.count}" * (node.count > 1)
         for box, node in zip(folded.boxes, nodes, strict=True)
     ]
 

@@ -26,7 +26,7 @@ from autograd_lite.steps import Backward, Event, events
 from .folding import Folded, fold
 from .naming import names_in
 from .step_page import Page, fits, page_of
-from .wording import counted, printable
+from .wording import counted, isolated, printable
 
 if TYPE_CHECKING:
     from .widget import StepperWidget
@@ -195,9 +195,9 @@ class Stepper:
         'y = x × 3 = 2 × 3 = 6'
         """
         event = self.steps[self._numbered(position)]
-        called, root = self._called, self._called(self._order[-1])
+        root = self._in_a_line(self._order[-1])
         if isinstance(event, Backward):
-            node, parent = called(event.node), called(event.parent)
+            node, parent = self._in_a_line(event.node), self._in_a_line(event.parent)
             so_far = _number(event.after)
             if event.before != 0.0:
                 so_far = f"{_number(event.before)} + {_factor(event.contribution)} = {so_far}"
@@ -205,9 +205,10 @@ class Stepper:
                 f"∂{node}/∂{parent} · ∂{root}/∂{node} = {_factor(event.partial)} × {_factor(event.upstream)} "
                 f"= {_number(event.contribution)} → grad so far {so_far}"
             )
-        terms = [called(event.node), _number(event.result)]
+        terms = [self._in_a_line(event.node), _number(event.result)]
         if event.op is not None:
-            terms[1:1] = [_formula(event.op, event.operands, show) for show in (called, lambda x: _number(x.data))]
+            shows = (self._in_a_line, lambda x: _number(x.data))
+            terms[1:1] = [_formula(event.op, event.operands, show) for show in shows]
         return " = ".join(terms)
 
     def play(self) -> None:
@@ -303,6 +304,9 @@ class Stepper:
 
     def _called(self, node: Value) -> str:
         return printable(self._labels[node], _LONGEST_NAME)
+
+    def _in_a_line(self, node: Value) -> str:
+        return isolated(self._called(node))
 
     def _numbered(self, where: int) -> int:
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 import autograd_lite as al
 from autograd_lite import Value
 
-__all__ = ["SUBSCRIPTS", "SUPERSCRIPTS", "counted", "operation_text", "or_dash", "printable"]
+__all__ = ["SUBSCRIPTS", "SUPERSCRIPTS", "counted", "isolated", "operation_text", "or_dash", "printable"]
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -23,6 +24,18 @@ def printable(text: str, longest: int) -> str:
     """
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: longest + 1])
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def isolated(name: str) -> str:
+    r"""Return a name for a line of arithmetic; one that is read from right to left would take its neighbours along.
+
+    Source: Unicode Standard Annex 9, 2.7 (first strong isolate).
+
+    >>> isolated("w"), isolated("אב")
+    ('w', '\u2068אב\u2069')
+    """
+    from_right = any(unicodedata.bidirectional(letter) in ("R", "AL", "AN") for letter in name)
+    return f"\u2068{name}\u2069" if from_right else name
 
 
 def or_dash(grad: object, spec: str = "") -> str:

@@ -422,6 +422,20 @@ def test_heat_comes_with_the_gradients(visit: Open, scheme: str):
     assert ink == "rgb(0, 0, 0)"
 
 
+def test_names_from_right_to_left_leave_the_arithmetic_as_it_is(visit: Open):
+    a = Value(-0.5, "אב")
+    place = """(line, part) => {
+        const [text, range] = [line.firstChild, document.createRange()];
+        range.setStart(text, text.data.indexOf(part));
+        range.setEnd(text, text.data.indexOf(part) + part.length);
+        return range.getBoundingClientRect().x;
+    }"""
+    for position, parts in ((0, ("אב", "=", "-", "0.5")), (-1, ("∂v2", "אב", "·", "= 2", "→"))):
+        page = visit(html_of(stepper((a * 2.0).tanh()).goto(position)))
+        places = [page.locator("[aria-current=step]").evaluate(place, part) for part in parts]
+        assert places == sorted(places)
+
+
 def test_names_stay_within_their_boxes(visit: Open):
     names = ["x" * 24, "0123456789" * 2, "a_rather_long_name_of_a_value", "price_per_square_meter", "L" * 30, "w[1,12]"]
     page = visit(nn.draw([Value(1.0, name) * 2.0 for name in names]).svg)
