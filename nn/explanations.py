@@ -81,13 +81,13 @@ class Explanation(Typeset):
     @property
     def latex(self) -> str:  # type: ignore[override]
         """The sum as LaTeX: each path as a product of derivatives and of numbers."""
-        left = rf"\frac{{\partial {symbol(self.loss)}}}{{\partial {symbol(self.w)}}}"
+        left = _derivative_in_latex(self.loss, self.w)
         return aligned([f"{left} = {decimal(self.gradient)}", *self.lines])
 
     @property
     def lines(self) -> tuple[str, ...]:
         """An equation in LaTeX for each path shown, and for the remainder."""
-        lines = [f"{_product_in_latex(path)} = {decimal(path.product)}" for path in self.paths]
+        lines = [_product_in_latex(path) for path in self.paths]
         if self.n_hidden:
             lines.append(rf"\mathrm{{{escaped(_more(self.n_hidden), 80)}}} = {decimal(self.remainder)}")
         return tuple(lines)
@@ -297,14 +297,18 @@ def _product_in_text(path: Path) -> str:
     return f"{symbols} = {' × '.join(_middle_out([f'{p:.6g}' for p in path.partials], '…'))}"
 
 
+def _derivative_in_latex(above: str, below: str) -> str:
+    return rf"\frac{{\partial {symbol(above)}}}{{\partial {symbol(below)}}}"
+
+
 def _product_in_latex(path: Path) -> str:
+    if len(path.partials) < 2:  # there is nothing to multiply
+        return f"{_derivative_in_latex(path.names[0], path.names[-1])} = {decimal(path.product)}"
     pairs = _middle_out([*zip(path.names, path.names[1:], strict=False)], "")
-    symbols = [rf"\frac{{\partial {symbol(p[0])}}}{{\partial {symbol(p[1])}}}" if p else r"\ldots" for p in pairs]
-    if not symbols:
-        return "1"
+    symbols = [_derivative_in_latex(*p) if p else r"\ldots" for p in pairs]
     numbers = _middle_out([decimal(p) for p in path.partials], r"\ldots")
     factors = [rf"\left({n}\right)" if n.startswith("-") else n for n in numbers]
-    return r"\,".join(symbols) + " = " + r" \cdot ".join(factors)
+    return r"\,".join(symbols) + " = " + r" \cdot ".join(factors) + f" = {decimal(path.product)}"
 
 
 def _more(n: int) -> str:

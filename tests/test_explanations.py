@@ -173,6 +173,13 @@ def test_an_explanation_is_frozen_and_the_same_every_time():
     assert set(one._repr_mimebundle_(exclude=["text/latex"])) == {"text/plain"}
 
 
+def test_a_single_partial_is_no_product():
+    x = Value(3.0, "x")
+    derivative = r"\frac{\partial E}{\partial x}"
+    assert explain(x, x * x).lines == (f"{derivative} = 3", f"{derivative} = 3")
+    assert explain(x, x).lines == (r"\frac{\partial x}{\partial x} = 1",)
+
+
 @pytest.mark.parametrize(
     "name", ["</script><b>", "$x$", "\\href{a}{b}", "a&b%c#d_e^f~g", "é\n\x00", "'\"", "x" * 10_000]
 )
