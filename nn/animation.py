@@ -197,8 +197,8 @@ def _shown(number: float) -> str:
     return f"{number:.4g}"
 
 
-def _width(number: float) -> int:
-    return len(_shown(number))
+def _width(number: float) -> float:
+    return sum(0.5 if character in "-.if" else 1.0 for character in _shown(number))
 
 
 # ---- the picture ----------------------------------------------------------------------------------------------

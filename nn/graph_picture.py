@@ -62,6 +62,7 @@ class Node:
         grad: Likewise; None before any backward.
         count: How many alike parts it stands for.
         notes: What else is in it.
+        room: How many characters the gradient may come to have, if more than it has.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Node:
     kind: str = "node"
     count: int = 1
     notes: tuple[str, ...] = ()
+    room: int = 0
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,9 @@ def _looks(node: Node, scale: Heat | None) -> dict[str, str]:
     }
 
 
+_DIGIT = 6.2  # points that a digit is wide
+
+
 def _box(node: Node, times: str, pale: str, ink: str) -> str:
     # Bold letters are wider than Graphviz takes them to be. A space is enough where others follow them.
     room = "&#160;" if node.operation or times else ""
@@ -255,10 +260,12 @@ def _box(node: Node, times: str, pale: str, ink: str) -> str:
         for note in node.notes
     ]
     if node.data is not None:
+        grad = or_dash(node.grad, ".4g")
+        width = f' width="{node.room * _DIGIT:.0f}"' if node.room > len(grad) else ""
         rows += [
             f'<tr><td align="right"><font color="{pale}" point-size="9">{what}</font></td>'
-            f'<td align="left">{number}</td></tr>'
-            for what, number in (("data", f"{node.data:.4g}"), ("grad", or_dash(node.grad, ".4g")))
+            f'<td align="left"{width}>{number}</td></tr>'
+            for what, number, width in (("data", f"{node.data:.4g}", ""), ("grad", grad, width))
         ]
     table = f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1">{"".join(rows)}</table>'
     return f"<{table}>" if ink == "black" else f'<<font color="{ink}">{table}</font>>'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -106,6 +106,7 @@ def page_of(
         )
     y = steps.forward[-1].node
     nodes, edges = nodes_and_edges(folded, names, {y: 1.0} | {event.parent: event.after for event in steps.backward})
+    nodes = _with_room(nodes, folded, steps)
     teller = _Teller(steps, folded, _labels(folded, nodes, names), text)
     groups = _groups(steps, folded.index)
     drawn = sum(map(len, groups))
@@ -132,6 +133,16 @@ def _labels(folded: Folded, nodes: Sequence[Node], names: Mapping[Value, str]) -
         else isolated(printable(node.name or node.operation, 40)) + f" ×{node.count}" * (node.count > 1)
         for box, node in zip(folded.boxes, nodes, strict=True)
     ]
+
+
+def _with_room(nodes: Sequence[Node], folded: Folded, steps: Steps) -> list[Node]:
+    """Make room for all that the gradient of a node becomes on the way, which may be longer than what it is."""
+    longest = [0] * len(nodes)
+    for event in steps.backward:
+        box = folded.index.get(event.parent)
+        if box is not None and len(folded.boxes[box].members) == 1:
+            longest[box] = max(longest[box], len(f"{event.after:.4g}"))
+    return [replace(node, room=room) for node, room in zip(nodes, longest, strict=True)]
 
 
 def fits(folded: Folded) -> bool:

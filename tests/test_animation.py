@@ -187,6 +187,16 @@ def test_special_numbers_are_shown():
     assert film.still("node-0")[-4:] == ["data", "0", "grad", "nan"]
 
 
+def test_nan_is_wider_than_inf():
+    x = Value(0.0, "x")
+    widths = []
+    for y in (al.log(x) + 1.0 / x, x * float("nan") + x):  # ∂y/∂x becomes inf, then nan; it is nan from the first
+        outline = Film(animate(y)).groups["node-0"][0].get("d", "")
+        numbers = [float(n) for n in re.findall(r"(-?[\d.]+),", outline)]
+        widths.append(max(numbers) - min(numbers))
+    assert widths[0] == widths[1]
+
+
 def test_boxes_are_wide_enough_for_every_sum_on_the_way():
     x = Value(1.0, "x")
     film = Film(animate((x * 0.123456 + x * 0.4) + (x * 1e-5 + x * (1.0 - 0.523466))))

@@ -436,6 +436,15 @@ def test_names_from_right_to_left_leave_the_arithmetic_as_it_is(visit: Open):
         assert places == sorted(places)
 
 
+def test_gradients_on_the_way_stay_within_their_boxes(visit: Open):
+    x = Value(0.5, "x")
+    page = visit(html_of(stepper(x * 0.0008201 - x * 0.0008201).goto(-2)))
+    assert numbers(page, 0) == ["0.5", "-0.0008201"]
+    right = "part => part.getBoundingClientRect().right"
+    box = page.locator('[id="node-0"]')
+    assert box.locator("text").last.evaluate(right) + 2 < box.locator("path").evaluate(right)
+
+
 def test_names_stay_within_their_boxes(visit: Open):
     names = ["x" * 24, "0123456789" * 2, "a_rather_long_name_of_a_value", "price_per_square_meter", "L" * 30, "w[1,12]"]
     page = visit(nn.draw([Value(1.0, name) * 2.0 for name in names]).svg)
