@@ -20,6 +20,7 @@ __all__ = ["EPSILON", "Slope", "central", "one_sided"]
 
 EPSILON = sys.float_info.epsilon
 _SMALLEST = math.ulp(0.0)
+_UNSEEN = 2.0**30 * _SMALLEST  # a product this small may have underflowed to 0 on the way, before a large factor
 _SHRINK = 1.4  # each step is the one before over this; a small, odd ratio keeps the rounding of the steps apart
 _LEVELS = 8
 
@@ -94,7 +95,7 @@ def _largest(size: float, *outputs: Sequence[float]) -> float:
 
 
 def _limits(rows: list[list[float]], step: float, size: float, ratio: float) -> list[Slope]:
-    noise = [(2.0 * EPSILON * size + _SMALLEST) / h for h in _steps(abs(step))]
+    noise = [(2.0 * EPSILON * size + _SMALLEST) / h + _UNSEEN for h in _steps(abs(step))]
     return [_limit(column, ratio, noise) for column in zip(*rows, strict=True)]
 
 

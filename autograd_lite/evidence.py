@@ -171,8 +171,11 @@ class _Here:
         move = min(sum(moves), 2.0 * max(moves))
         if move == 0.0 or len(p.distances) != len(q.distances):
             return move > 0.0
-        distances = enumerate(zip(p.distances, q.distances, strict=True))
-        return any(move >= abs(d) + abs(e) and not (d == e and self._is_fixed(i, n, sign)) for n, (d, e) in distances)
+        may_be_fixed = len(p.operands) > 1  # a distance from one number that moves changes, unless by rounding alone
+        return any(
+            move >= abs(d) + abs(e) and not (d == e and may_be_fixed and self._is_fixed(i, n, sign))
+            for n, (d, e) in enumerate(zip(p.distances, q.distances, strict=True))
+        )
 
     def _is_fixed(self, i: int, n: int, sign: float) -> bool:
         """Say whether on one side a kink stays as far away whatever x is, as the two operands of maximum(x, x) do."""

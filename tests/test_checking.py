@@ -256,6 +256,21 @@ def test_what_rounding_hides_is_neither_right_nor_wrong(f):
     assert "hides it in its rounding" in found.why
 
 
+@pytest.mark.parametrize(
+    ("op", "point"),
+    [
+        (al.floor, (1e20,)),  # where every float is a whole number, and so a kink
+        (al.ceil, (-4503599627370497.0,)),
+        (al.silu, (-745.0,)),  # where what is subnormal is multiplied by what is large
+        (al.prod, ((-1e-4, 5e-324, 4e4, -20.0, -16.0),)),
+    ],
+)
+def test_what_floats_are_too_coarse_for_is_not_called_wrong(op, point):
+    report = gradcheck(op, *point)
+    assert not report.wrong
+    assert report.partials[0].verdict is Verdict.ILL_CONDITIONED
+
+
 def test_what_is_not_recorded_is_missed():
     (found,) = gradcheck(lambda x: math.sin(x.data) * x, 1.0).wrong
     assert found.node is None and "something is computed that is not recorded" in found.why
