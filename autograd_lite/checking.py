@@ -22,6 +22,7 @@ from .differences import EPSILON
 from .evidence import Evidence, Path, examine, passing
 from .graph import topological_order
 from .op import number
+from .ops import TABLE
 from .subjects import Subject, foreign, numbers_of, places, recorded, traced
 from .value import Value
 
@@ -209,7 +210,7 @@ class _Check:
         evidence = [Evidence("border")] * len(claimed)
         if all(map(math.isfinite, (x, *values))):
             slack = [16.0 * EPSILON * row[k] for row in self.sweeps.sizes]
-            opaque = not self.order
+            opaque = not self.order or any(map(_may_hide_a_kink, self.order))
             evidence = examine(lambda moved: subject.at({k: moved}), x, claimed, slack, self.rtol, opaque)
         return [self._partial(j, k, found) for j, found in enumerate(evidence)]
 
@@ -432,8 +433,14 @@ def _examine_block(node: Value, block: list[int], rtol: float) -> Evidence:
         numbers = [tuple(x) if type(x) is list else x for x in moved]
         return [op.float_from(op.value(*numbers))], [passing(op, numbers)]
 
-    (evidence,) = examine(at, x, [claimed], [0.0], rtol)
+    (evidence,) = examine(at, x, [claimed], [0.0], rtol, _may_hide_a_kink(node))
     return evidence if math.isfinite(claimed) or evidence.says == "wrong" else evidence._replace(says="border")
+
+
+def _may_hide_a_kink(node: Value) -> bool:
+    """Say whether an operation is one of the user's that declares no kinks, which is a claim like any other."""
+    op = node.op
+    return op is not None and op.kinks is None and TABLE.get(op.name) is not op
 
 
 def _first_bad(subject: Subject, j: int, k: int) -> Value | None:

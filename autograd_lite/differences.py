@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -72,18 +73,24 @@ def one_sided(f: Callable[[float], Sequence[float]], x: float, step: float, at_x
         there = f(x + h)
         rows.append([(a - b) / ((x + h) - x) for a, b in zip(there, at_x, strict=True)])
         size = _largest(size, there)
-    near = x + math.copysign(max(abs(step) * 2.0**-20, math.ulp(x)), step)
-    rises = [a - b for a, b in zip(f(near), at_x, strict=True)]
+    near = math.copysign(max(abs(step) * 2.0**-20, math.ulp(x)), step)
+    rises = [[a - b for a, b in zip(f(x + near * scale), at_x, strict=True)] for scale in (1.0, 4.0, 16.0, 64.0)]
     slopes = _limits(rows, abs(step), size, _SHRINK)
     return [
-        Slope(math.copysign(inf, rise * step), 0.0) if _is_steep(rise, near - x, size, (first, slope.value)) else slope
-        for slope, first, rise in zip(slopes, rows[0], rises, strict=True)
+        Slope(math.copysign(inf, rise[0] * step), 0.0) if _is_steep(rise, near, size, (first, slope.value)) else slope
+        for slope, first, rise in zip(slopes, rows[0], zip(*rises, strict=True), strict=True)
     ]
 
 
-def _is_steep(rise: float, step: float, size: float, others: tuple[float, float]) -> bool:
-    """Say whether a rise near x is more than rounding, and far steeper than it is farther away."""
-    return abs(rise) > 64.0 * EPSILON * size and abs(rise / step) > 100.0 * max(map(abs, others))
+def _is_steep(rises: Sequence[float], step: float, size: float, others: tuple[float, float]) -> bool:
+    """Say whether a rise near x is more than rounding, and far steeper than it is farther away.
+
+    It goes on there, or is noise: 4 times as far away, the rise of a root is at most 3 times as large, that of a jump
+    as large.
+    """
+    rise = rises[0]
+    goes_on = all(0.3 <= near / far <= 1.1 for near, far in pairwise(rises) if far) and all(rises)
+    return goes_on and abs(rise) > 64.0 * EPSILON * size and abs(rise / step) > 100.0 * max(map(abs, others))
 
 
 def _steps(step: float) -> list[float]:

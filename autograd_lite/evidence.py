@@ -91,7 +91,7 @@ def examine(
 
 def _settled(middle: Evidence, sided: Evidence, opaque: bool, rtol: float) -> Evidence:
     """Prefer what both sides say where there is a kink that no operation tells of, or where only they can tell."""
-    if (opaque or middle.says == "wrong") and _has_corner(sided):
+    if (opaque or middle.says == "wrong") and _has_corner(sided, middle.slope.value):
         return sided
     is_sure = sided.slope.error <= rtol * abs(sided.slope.value)
     if middle.says == "unresolved" and is_sure and sided.says in ("right", "outside"):
@@ -308,5 +308,8 @@ def _judge_sides(claimed: float, left: Slope, right: Slope, rtol: float) -> Evid
     return Evidence(says, sides=(left.value, right.value))
 
 
-def _has_corner(evidence: Evidence) -> bool:
-    return evidence.sides is not None and evidence.sides[0] != evidence.sides[1]
+def _has_corner(sided: Evidence, middle: float) -> bool:
+    """Say whether the sides differ, and x lies in the corner: the slope from the middle is their mean there."""
+    left, right = sided.sides or (math.nan, math.nan)
+    is_beside = abs(middle - (left + right) / 2.0) > 0.25 * abs(right - left)
+    return sided.sides is not None and left != right and not is_beside

@@ -2,9 +2,11 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from random import Random
 from typing import Any
 
 import pytest
@@ -196,6 +198,7 @@ def test_what_lies_on_a_kink_is_never_called_wrong(op):
         (lambda x: x * al.abs(x - 1.0) + x, (1.0,), (0.0, 2.0), "abs(0) is on its kink"),
         (lambda x: x if x.data > 0.0 else 2.0 * x, (0.0,), (2.0, 1.0), "the slopes on the two sides differ"),
         (lambda x: al.where(x > 0.0, x, 2.0 * x), (0.0,), (2.0, 1.0), "the slopes on the two sides differ"),
+        (al.custom("size", "|x|", abs, lambda z, x: (al.sign(x),)), (0.0,), (-1.0, 1.0), "size(0) is on its kink"),
     ],
 )
 def test_a_kink_is_named_with_its_one_sided_slopes(f, point, sides, where):
@@ -407,8 +410,19 @@ def test_kinks_and_borders_of_a_function_of_floats():
     assert verdict(abs, 0.0, 0.5) is Verdict.KINK
     assert verdict(abs, 0.0, 1.5) is Verdict.WRONG
     assert verdict(abs, 1e-3, 1.0) is Verdict.CORRECT
+    assert verdict(lambda x: abs(x - 1.0), 1.0 + 1e-7, 1.0) is Verdict.CORRECT  # beside its kink, not on it
+    assert verdict(lambda x: abs(x - 1.0), 1.0 - 1e-7, -1.0) is Verdict.CORRECT
     assert verdict(math.sqrt, 0.0, 0.0) is Verdict.DOMAIN
     assert verdict(math.log, 1e-9, 1e9) is Verdict.CORRECT
+
+
+def test_noise_is_taken_neither_for_a_kink_nor_for_a_mistake():
+    rng = Random(0)
+    found = Counter(
+        gradcheck(lambda x: x * x + rng.gauss(0.0, 1e-6), 1.0, gradient=lambda x: 2.0 * x).partials[0].verdict
+        for _ in range(50)
+    )
+    assert found[Verdict.WRONG] == 0 and found[Verdict.ILL_CONDITIONED] > 40
 
 
 # ---- the report -----------------------------------------------------------------------------------------------------
