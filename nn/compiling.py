@@ -21,8 +21,8 @@ from autograd_lite.collecting import collecting_rarely
 from autograd_lite.compiler.descent import Descent
 from autograd_lite.compiler.function import backend_of
 from autograd_lite.compiler.kernel import Tiles
-from autograd_lite.compiler.kernels import Rule
 from autograd_lite.compiler.lowering import lowered
+from autograd_lite.compiler.module import Rule
 from autograd_lite.compiler.program import Program
 from autograd_lite.compiler.schedule import scheduled
 from autograd_lite.compiler.tracing import Trace, watched

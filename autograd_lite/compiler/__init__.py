@@ -1,7 +1,8 @@
 """Compile functions and recorded graphs: a trace becomes a program, and that becomes machine code or Python.
 
-The way is `tracing` → `program` → `lowering` → `schedule` → `kernels` (with `vector_math`) → `native`; `function` is
-what one uses. Without the extra `compile`, `python_source` takes the place of all after `program`.
+The way is `tracing` → `program` → `lowering` → `schedule` → `module` (of `kernels` and `vector_math`) → `native`. One
+uses `function`, and for training `descent`. Without the extra `compile`, `python_source` takes the place of all after
+`program`.
 """
 
 from .function import BranchError, CompiledFunction, compile

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .kernel import Memory, Tiles, aligned
-from .kernels import LANES, Module, Plan, Rule
 from .lowering import lowered
+from .module import Module, Plan, Rule
 from .native import machine
 from .program import Constant, Program
 from .schedule import scheduled
+from .writer import LANES
 
 if TYPE_CHECKING:
     import numpy as np

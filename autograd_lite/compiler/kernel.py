@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .kernels import LANES, RUN, Context, Module
+from .kernels import RUN
 from .lowering import lowered
+from .module import Context, Module
 from .native import Callback, Machine, machine
 from .program import Program
 from .python_source import function_of
 from .schedule import Schedule, scheduled
+from .writer import LANES
 
 if TYPE_CHECKING:
     import numpy as np

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..op import Op
-from .kernels import Module, fingerprint
+from .module import Module, fingerprint
 from .vector_math import LIBM
 
 __all__ = ["Callback", "Machine", "machine", "missing"]
