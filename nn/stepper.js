@@ -47,7 +47,7 @@ export function mount(root, { name, root: result, labels, events, note, heat, po
   const story = element("section", { class: "story", "aria-live": "polite", "aria-label": "current step" }, heading, lines);
   const folded = element("p", { class: "note" }, note);
   folded.hidden = !note;
-  const picture = element("div", { class: "picture" }, svg);
+  const picture = element("div", { class: "picture", role: "group", "aria-label": "picture" }, svg);
   const hints = Object.keys(ARROWS).map((side) => [side, element("button", { type: "button", class: `hint ${side}` })]);
   const view = element("div", { class: "view" }, picture, ...hints.map(([, hint]) => hint));
   svg.setAttribute("role", "img");
@@ -104,8 +104,15 @@ export function mount(root, { name, root: result, labels, events, note, heat, po
     lines.replaceChildren(...events.slice(begin, position + 1).map(([, text]) => element("li", {}, text)));
     lines.lastChild.setAttribute("aria-current", "step");
     lines.scrollTop = lines.scrollHeight;
+    reachable(lines);
     follow();
     return [`${position + 1} / ${events.length}`, `${position + 1} of ${events.length}`];
+  }
+
+  // What is larger than its place can be scrolled by keys, too.
+  function reachable(part) {
+    if (part.scrollWidth > part.clientWidth || part.scrollHeight > part.clientHeight) part.tabIndex = 0;
+    else part.removeAttribute("tabindex");
   }
 
   // The nodes at both ends of the lit edges; the first is where something changes.
@@ -158,6 +165,7 @@ export function mount(root, { name, root: result, labels, events, note, heat, po
     const scale = Math.min((picture.clientWidth - 16) / width, (picture.clientHeight - 16) / height);
     svg.style.width = `${width * (scale < 1 ? 1.2 : Math.min(scale, 2.2))}px`; // what can't be read is scrolled instead
     svg.style.height = "auto";
+    reachable(picture);
     follow();
   }
 

@@ -436,6 +436,19 @@ def test_names_from_right_to_left_leave_the_arithmetic_as_it_is(visit: Open):
         assert places == sorted(places)
 
 
+def test_what_scrolls_is_reached_by_keys(visit: Open):
+    page = visit(html_of(stepper(hidden_layer()).goto(-1)), *SIZES[1])
+    shown = page.locator(".picture").evaluate("part => [part.tabIndex, part.scrollWidth > part.clientWidth]")
+    assert shown == [0, True]
+    page.keyboard.press("Tab")
+    assert page.locator(".picture:focus").evaluate("part => getComputedStyle(part).outlineWidth") == "2px"
+    before = count(page)
+    page.keyboard.press("ArrowLeft")
+    assert count(page) != before
+    page = visit(html_of(stepper(neuron())), *SIZES[0])
+    assert page.locator(".picture").get_attribute("tabindex") is None
+
+
 def test_gradients_on_the_way_stay_within_their_boxes(visit: Open):
     x = Value(0.5, "x")
     page = visit(html_of(stepper(x * 0.0008201 - x * 0.0008201).goto(-2)))
