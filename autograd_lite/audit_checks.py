@@ -129,12 +129,23 @@ _POWERS = (
     _at("powers", "2**a", "8 5.545177444479562", "The partial of 2^a is 2^a·ln 2.", "2 ** Value(1.0)", a=3.0),
 )  # fmt: skip
 
+_EACH_RULE = "Every operation's own rule has to add to what is there: one that sets it loses the other use."
 _REUSE = (
     _at("reuse", "a + a", "6 2", "Each use of a value adds to its gradient; += in the rule, not =.", a=3.0),
     _at("reuse", "a * a", "9 6", "Both operands may be one and the same object.", a=3.0),
     _at("reuse", "a - a", "0 0", "Both operands may be one and the same object.", _SUB, a=3.0),
     _at("reuse", "a / a", "1 0", "Both operands may be one and the same object.", _DIV, a=3.0),
     _at("reuse", "(a * 2) * (a + 1)", "24 14", "Two paths lead back to a: their products add up.", a=3.0),
+    _at("reuse", "(-a) + (-a)", "-6 -2", _EACH_RULE, "-Value(1.0)", a=3.0),
+    _at("reuse", "abs(a) + abs(a)", "6 -2", _EACH_RULE, "abs(Value(1.0))", a=-3.0),
+    _at("reuse", "a**2 + a**3", "36 33", _EACH_RULE, _POW, a=3.0),
+    _at("reuse", "a.relu() + a.relu()", "6 2", _EACH_RULE, "Value(1.0).relu()", a=3.0),
+    _at("reuse", "a.exp() + a.exp()", "2 2", _EACH_RULE, "Value(1.0).exp()", a=0.0),
+    _at("reuse", "a.log() + a.log()", "0 2", _EACH_RULE, "Value(1.0).log()", a=1.0),
+    _at("reuse", "a.sqrt() + a.sqrt()", "4 0.5", _EACH_RULE, "Value(1.0).sqrt()", a=4.0),
+    _at("reuse", "a.sin() + a.sin()", "0 2", _EACH_RULE, "Value(1.0).sin()", a=0.0),
+    _at("reuse", "a.tanh() + a.tanh()", "0 2", _EACH_RULE, "Value(1.0).tanh()", a=0.0),
+    _at("reuse", "a.sigmoid() + a.sigmoid()", "1 0.5", _EACH_RULE, "Value(1.0).sigmoid()", a=0.0),
     _at(
         "reuse", "(a * 2) + (b * 2)", "8 2 2",
         "Nodes with equal numbers are different nodes; a set of visited ones that goes by number drops the second.",

@@ -186,6 +186,10 @@ FAULTS = {
         ["a + a at a = 3.0", "a * a at a = 3.0", "(a * 2) * (a + 1) at a = 3.0"],
         [("parent.grad += partial", "parent.grad = partial")],
     ),
+    "no accumulation in one operation": (
+        ["a.relu() + a.relu() at a = 3.0"],
+        [("parent.grad += partial", "parent.grad = parent.grad * (len(node.parents) > 1) + partial")],
+    ),
     "operands exchanged": (["a * b at a = 2.0, b = 3.0"], [("(other.data, self.data))", "(self.data, other.data))")]),
     "nodes in between not reset": (
         ["a second backward", "two results that share a node"],
