@@ -568,6 +568,7 @@ class _Mode(NamedTuple):
 
 _USUAL = _Mode(True, None, None)
 _modes: dict[int, _Mode] = {}  # by thread, where it is not the usual one: mostly empty, which is quickly asked
+_blocks: dict[int, list[dict[str, Any]]] = {}  # by thread: what the blocks that are open in it change, in their order
 
 
 @contextlib.contextmanager
@@ -578,19 +579,28 @@ def in_mode(**changes: Any) -> Iterator[None]:
     ...     Value(1.0).exp().op
     """
     thread = get_ident()
-    before = _modes.get(thread, _USUAL)
-    _set_mode(thread, before._replace(**changes))
+    blocks = _blocks.setdefault(thread, [])
+    blocks.append(changes)
+    _renew_mode(thread)
     try:
         yield
     finally:
-        _set_mode(thread, before)
+        # Not always the last one: two generators with a block in each may end in the order in which they began.
+        blocks[:] = [block for block in blocks if block is not changes]
+        _renew_mode(thread)
 
 
-def _set_mode(thread: int, mode: _Mode) -> None:
+def _renew_mode(thread: int) -> None:
+    """Let the mode of a thread be what its open blocks make of the usual one."""
+    mode = _USUAL
+    for changes in _blocks[thread]:
+        mode = mode._replace(**changes)
     if mode == _USUAL:
         _modes.pop(thread, None)
     else:
         _modes[thread] = mode
+    if not _blocks[thread]:
+        del _blocks[thread]
 
 
 def is_recording() -> bool:

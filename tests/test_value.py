@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import autograd_lite as al
 from autograd_lite import Value
 from autograd_lite.op import carriers
+from autograd_lite.value import is_recording
 
 BINARY = {
     "add": operator.add,
@@ -512,6 +513,20 @@ def test_no_grad_ends_with_an_exception():
     with contextlib.suppress(KeyError), al.no_grad():
         raise KeyError
     assert (x * x).op is al.mul
+
+
+def test_blocks_in_generators_may_end_in_the_order_in_which_they_began():
+    def numbers():
+        with al.no_grad():
+            yield 1.0
+
+    first, second = numbers(), numbers()
+    next(first)
+    next(second)
+    first.close()
+    assert not is_recording()
+    second.close()
+    assert is_recording()
 
 
 def test_no_grad_decorates_a_function():
