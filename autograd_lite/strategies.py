@@ -127,7 +127,8 @@ def points(
 
     Raises:
         TypeError: f is not a function, its number of operands is not fixed, or a bound is not a number.
-        ValueError: no number lies between the bounds, or f is an operation without kinks and they are asked for.
+        ValueError: no number of the domain lies between the bounds, or f is an operation without kinks and they are
+            asked for.
 
     >>> from hypothesis import find
     >>> import autograd_lite as al
@@ -142,7 +143,10 @@ def points(
         raise ValueError(f"{f.name} has no kinks, so no point lies on one")
     low, high = _bounds(min_value, max_value)
     domain = f.domain if isinstance(f, Op) else (Domain(),) * _arity(f)
-    return _points(f, tuple(d._replace(low=max(d.low, low), high=min(d.high, high)) for d in domain), kinks)
+    bounded = tuple(d._replace(low=max(d.low, low), high=min(d.high, high)) for d in domain)
+    if any(d.low > d.high and not d.constant for d in bounded):
+        raise ValueError(f"no number from min_value={min_value!r} to max_value={max_value!r} is in the domain of {f!r}")
+    return _points(f, bounded, kinks)
 
 
 def _arity(f: Callable[..., Any]) -> int:

@@ -95,6 +95,7 @@ def test_values_are_mostly_ordinary_and_sometimes_hard():
         (lambda: values(math.inf), ValueError, "no number from min_value=inf"),
         (lambda: points(3), TypeError, "for an operation or a function, not 3"),
         (lambda: points(al.exp, kinks=True), ValueError, "exp has no kinks"),
+        (lambda: points(al.log, max_value=-1), ValueError, "to max_value=-1 is in the domain of <operation log"),
         (lambda: points(lambda *xs: xs[0]), TypeError, "how many operands"),
         (lambda: points(math.hypot), TypeError, "how many operands"),
         (lambda: points(al.exp, max_value="1"), TypeError, "max_value must be a real number"),
