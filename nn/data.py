@@ -564,7 +564,7 @@ def _class_indices(table: _Table, target: str) -> tuple[list[int], tuple[str, ..
 def _number(cell: str) -> float | None:
     """Return the number in a cell, or None for text."""
     try:
-        return None if "_" in cell else float(cell)  # 1_000 is a number to Python only
+        return float(cell) if cell.isascii() and "_" not in cell else None  # 1_000 and ٣ are numbers to Python only
     except ValueError:
         return None
 

@@ -373,6 +373,7 @@ BAD_FILES = {
     "a,b\nnan,2.5\n": ", line 2, column 'a': found 'nan', want a finite number",
     "a,b\n1e999,2.5\n": ", line 2, column 'a': found '1e999', want a finite number",
     "a,b\n1_000,2.5\n": ", line 2, column 'a': found '1_000', want a finite number",
+    "a,b\n٣,2.5\n": ", line 2, column 'a': found '٣', want a finite number",
     "a,b\n1,inf\n": ", line 2, column 'b': found 'inf', want a finite number",
     "a;b\n1,5;2.5\n": ", line 2, column 'a': found '1,5', want a finite number",
     "a,b\n1,0\n2,two\n": ", line 3, column 'b': found 'two', want a number as in other rows; if",
