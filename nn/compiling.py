@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, islice
 from math import isfinite
+from numbers import Integral
 from reprlib import repr as short
 from time import perf_counter
 from types import TracebackType
@@ -93,6 +94,9 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Batch, (self.model, self.rows, self.task, self.kind)
 
 
 class CompiledModel:
@@ -181,8 +185,9 @@ class CompiledModel:
             planned = X.planned
             if planned is not None and planned.descent is self._held and planned.times == times:
                 return planned.take()  # nothing to make ready: one native call
-        if isinstance(times, bool) or not isinstance(times, int) or times < 1:
+        if isinstance(times, bool) or not isinstance(times, Integral) or times < 1:
             raise ValueError(f"times must be a whole number, 1 or more, got {short(times)}")
+        times = int(times)
         batch = self._ready(X, y)
         descent = self._descent(batch)
         planned = batch.planned
@@ -223,6 +228,10 @@ class CompiledModel:
 
     def __repr__(self) -> str:
         return f"<compiled {self.model!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._flow_back()  # machine code stays here: the copy compiles anew what its model has now
+        return CompiledModel, (self.model, self.loss, self.optimizer)
 
     # ---- weights, here and in the model
 

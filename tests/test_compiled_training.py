@@ -1,6 +1,8 @@
 """Compiled training: the same history as recorded training, and the same manners when something goes wrong."""
 
+import copy
 import math
+import pickle
 import random
 import re
 import threading
@@ -564,6 +566,19 @@ def test_the_command_line_trains_with_compiled_code(capsys, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert not main(["train", "digits", "--compile", "--epochs", "2"])
     assert "epoch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("copied", [lambda x: pickle.loads(pickle.dumps(x)), copy.deepcopy])
+def test_a_compiled_model_is_copied_with_what_it_has_learnt(copied):
+    model = mlp()
+    compiled = nn.compile(model, nn.losses.mse, nn.Adam(model.parameters(), lr=0.01))
+    batch = compiled.batch(X, NUMBERS)
+    with compiled:
+        compiled.step(batch, times=np.int64(3))
+        other, same = copied((compiled, batch))
+        assert other.step(same) == compiled.step(batch)
+    assert other.model is same.model is not model and numbers(other.model) == numbers(model)
+    assert other.optimizer.state == compiled.optimizer.state and other.optimizer.steps == 4
 
 
 def test_a_batch_is_for_its_model_alone():
