@@ -610,6 +610,18 @@ def test_a_cache_that_can_not_be_written_is_done_without(tmp_path):
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="homes are found otherwise there")
+def test_a_user_without_a_home_compiles_without_a_cache(monkeypatch):
+    def unknown(uid):
+        raise KeyError(uid)
+
+    for name in ("AUTOGRAD_LITE_CACHE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    monkeypatch.setattr(native, "_machines", {})
+    assert al.compile(lambda v: al.sin(v[0]) * v[0], 1, backend="native")([0.0]) == 0.0
+
+
 def test_several_processes_may_write_at_once(tmp_path):
     start = [
         subprocess.Popen(

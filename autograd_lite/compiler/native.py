@@ -170,7 +170,10 @@ def _folder() -> Path:
         base = "~/Library/Caches"
     else:
         base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "autograd_lite"
+    try:
+        return Path(base).expanduser() / "autograd_lite"
+    except RuntimeError:  # a user without a home, as in a container: nothing can be kept
+        return Path(os.devnull)
 
 
 def _cached(module: Module, target: Any) -> Path:
