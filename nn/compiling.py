@@ -47,6 +47,8 @@ _MOST_CLASSES = 100
 _TRIED = 8  # examples on which a compiled loss is compared with the loss itself
 _HARMLESS = 0.5
 _SECONDS = 0.1  # for one native call: Ctrl-C waits no longer
+_WORK = 300_000_000  # rows times weights that so long is enough for, roughly
+_MOST_STEPS = 1000  # in one native call: each may have numbers of its own
 
 
 def compile(model: Module, loss: Loss | None = None, optimizer: Optimizer | None = None) -> CompiledModel:
@@ -187,17 +189,24 @@ class CompiledModel:
                 return planned.take()  # nothing to make ready: one native call
         if isinstance(times, bool) or not isinstance(times, Integral) or times < 1:
             raise ValueError(f"times must be a whole number, 1 or more, got {short(times)}")
-        times = int(times)
         batch = self._ready(X, y)
         descent = self._descent(batch)
-        planned = batch.planned
-        if planned is None or planned.descent is not descent or planned.times != times:
-            planned = batch.planned = _Planned(batch, descent, times, self._rule)
+        most = max(1, min(_MOST_STEPS, _WORK // (len(batch) * len(self._parameters))))
+        taken, times = 0, int(times)
         try:
-            return planned.take()
+            while times - taken > most:
+                self._planned(batch, descent, most).take(after=taken)
+                taken += most
+            return self._planned(batch, descent, times - taken).take(after=taken)
         finally:
             if not self._depth:
                 self._flow_back()
+
+    def _planned(self, batch: Batch, descent: Descent, times: int) -> _Planned:
+        planned = batch.planned
+        if planned is None or planned.descent is not descent or planned.times != times:
+            planned = batch.planned = _Planned(batch, descent, times, self._rule)
+        return planned
 
     def fit(
         self,
@@ -388,8 +397,8 @@ class _Planned:
         self._given: Any = None  # the numbers of the steps
         self._constant = False  # whether the numbers of the steps stay the same
 
-    def take(self) -> float:
-        """Take them, and return the loss before the last."""
+    def take(self, after: int = 0) -> float:
+        """Take them, after so many others, and return the loss before the last."""
         optimizer, steps = self._optimizer, self._steps
         if optimizer.lr is not self._rate or not self._constant:
             self._plan()
@@ -397,7 +406,7 @@ class _Planned:
         optimizer.steps += taken
         if taken < self.times:
             problem = _diverged(float(steps.losses[taken]), taken)
-            message = f"step {taken + 1}: {problem}; the parameters are as before it"
+            message = f"step {after + taken + 1}: {problem}; the parameters are as before it"
             raise DivergenceError(message, History(self._batch.task.metric))
         return steps.last_loss.value
 

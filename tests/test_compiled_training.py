@@ -677,3 +677,23 @@ def test_what_depends_on_inputs_alone_comes_after_what_it_needs(features):
         found, gradient = compiled.loss_and_grad(X[part], NUMBERS[part])
         assert found == pytest.approx(loss.data, rel=1e-12)
         assert gradient.tolist() == pytest.approx([w.grad for w in model.parameters()], rel=1e-12, abs=1e-15)
+
+
+def test_very_many_steps_are_taken_in_parts():
+    """Of one native call they would all have to be planned, and Ctrl-C would wait for them."""
+    X, y = nn.data.moons(8, seed=0)
+    found = []
+    for parts in ([2345], [1000, 1000, 345], [1] * 2345):
+        model = nn.MLP(2, [3, 1], seed=0)
+        compiled = nn.compile(model, nn.losses.mse, nn.Adam(model.parameters(), lr=0.001))
+        batch = compiled.batch(X, y)
+        with compiled:
+            losses = [compiled.step(batch, times=times) for times in parts]
+        found.append((losses[-1], [w.data for w in model.parameters()]))
+    assert found[0] == found[1] == found[2]
+    model = nn.MLP(2, [3, 1], seed=0)
+    compiled = nn.compile(
+        model, nn.losses.mse, nn.SGD(model.parameters(), lr=lambda step: 0.0 if step < 2100 else 1e300)
+    )
+    with pytest.raises(nn.DivergenceError, match=r"step 210\d: "):
+        compiled.step(X, y, times=10**30)
