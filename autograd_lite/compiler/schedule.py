@@ -69,6 +69,10 @@ class _Neuron(NamedTuple):
     bias: int
 
 
+_Matrices = dict[tuple[int, ...], list[tuple[int, int]]]
+"""Factors that several rows share; for each row the sum of its first product, and the other factor."""
+
+
 @dataclass
 class _Group:
     """Results of one kind that are computed in one run: their places and, for each, the operands.
@@ -385,43 +389,42 @@ class _Scheduler:
 
     def _write_sums(self, products: list[_Product], singles: list[tuple[int, int]]) -> None:
         slot = self.slot
-        rows: dict[tuple[int, ...], list[tuple[int, int]]] = {}
-        alone: list[_Product] = []
-        for xs, y, first in _rows_of_a_matrix(products):
-            if len(xs) >= _FEWEST_WEIGHTS:
-                rows.setdefault(xs, []).append((first, y))
-            else:
-                alone += [_Product(first + k, x, y) for k, x in enumerate(xs)]
-        for xs in [xs for xs, members in rows.items() if len(members) < _FEWEST_RESULTS]:
-            alone += [_Product(first + k, x, y) for first, y in rows.pop(xs) for k, x in enumerate(xs)]
-        added = [total for total, *_ in (*alone, *singles)]
-        for xs, members in rows.items():
-            added += [first + k for first, _ in members for k in range(len(xs))]
-        shared = set(range(len(self.sums_out)))  # sums that no run has to itself
-        shared -= {total for total, times in Counter(added).items() if times == 1}
-        shared.update(total for total, *_ in (*alone, *singles))
-        for xs, members in rows.items():
-            stride = -(-len(xs) // 8) * 8
-            panel, self.result.panel = self.result.panel, self.result.panel + stride
-            table = self._table([slot[x] for x in xs])
-            self._add("panel", len(xs), 0, table, 0, panel, stride, fixed=self.weighted.isdisjoint(xs))
-            for part in _evenly_spaced([_Neuron(k, first, 0, 0) for k, (first, _) in enumerate(members)]):
-                firsts = [members[k][0] for k in part]
-                totals = [first + k for first in firsts for k in range(len(xs))]
-                is_alone = shared.isdisjoint(totals)
-                if not is_alone:
-                    shared.update(totals)
-                table = self._table([slot[members[k][1]] for k in part])
-                across = firsts[:2][-1] - firsts[0]
-                self._add("outer", len(part), len(xs), table, 0, firsts[0], across, panel, stride, int(is_alone))
+        matrices, alone = _matrices(products)
+        several = self._several(matrices, [total for total, *_ in (*alone, *singles)])
+        for xs, members in matrices.items():
+            self._write_matrix(xs, members, several)
         if alone:
             table = self._table([x for p in alone for x in (p.total, slot[p.x], slot[p.y])])
             self._add("summed_products", len(alone), 0, table)
         if singles:
             table = self._table([x for total, place in singles for x in (total, slot[place])])
             self._add("summed", len(singles), 0, table)
-        self.result.zeros = self._table(sorted(shared))
-        self.result.zero_count = len(shared)
+        self.result.zeros = self._table(sorted(several))
+        self.result.zero_count = len(several)
+
+    def _several(self, matrices: _Matrices, others: list[int]) -> set[int]:
+        """Return the sums that are more than one element of one matrix: those must be 0 before anything is added."""
+        elements = Counter(
+            first + k for xs, members in matrices.items() for first, _ in members for k in range(len(xs))
+        )
+        elements.update([*others, *others])  # twice, so that each is more than one
+        return {total for total in range(len(self.sums_out)) if elements[total] != 1}
+
+    def _write_matrix(self, xs: Sequence[int], members: list[tuple[int, int]], several: set[int]) -> None:
+        """Write the runs of the products of some factors with others; what they must add to joins `several`."""
+        stride = -(-len(xs) // 8) * 8
+        panel, self.result.panel = self.result.panel, self.result.panel + stride
+        table = self._table([self.slot[x] for x in xs])
+        self._add("panel", len(xs), 0, table, 0, panel, stride, fixed=self.weighted.isdisjoint(xs))
+        for part in _evenly_spaced([_Neuron(k, first, 0, 0) for k, (first, _) in enumerate(members)]):
+            firsts = [members[k][0] for k in part]
+            totals = [first + k for first in firsts for k in range(len(xs))]
+            is_alone = several.isdisjoint(totals)
+            if not is_alone:
+                several.update(totals)
+            table = self._table([self.slot[members[k][1]] for k in part])
+            across = firsts[:2][-1] - firsts[0]
+            self._add("outer", len(part), len(xs), table, 0, firsts[0], across, panel, stride, int(is_alone))
 
 
 _MANY = {op.name: op for op in (ops.sum, ops.mean, ops.prod, ops.maxout, ops.dot, ops.affine, log_of_sum)}
@@ -486,6 +489,20 @@ def _steps(one: _Neuron, other: _Neuron) -> tuple[int, int]:
 def _apart(part: list[_Neuron], neuron: _Neuron) -> bool:
     """Tell whether a neuron can't be the second of a part: one has a bias and the other has not, or too far away."""
     return (part[-1].bias < 0) != (neuron.bias < 0)
+
+
+def _matrices(products: list[_Product]) -> tuple[_Matrices, list[_Product]]:
+    """Put products that are summed into matrices, as far as it pays; return those and the rest."""
+    matrices: _Matrices = {}
+    alone: list[_Product] = []
+    for xs, y, first in _rows_of_a_matrix(products):
+        if len(xs) >= _FEWEST_WEIGHTS:
+            matrices.setdefault(xs, []).append((first, y))
+        else:
+            alone += [_Product(first + k, x, y) for k, x in enumerate(xs)]
+    for xs in [xs for xs, members in matrices.items() if len(members) < _FEWEST_RESULTS]:
+        alone += [_Product(first + k, x, y) for first, y in matrices.pop(xs) for k, x in enumerate(xs)]
+    return matrices, alone
 
 
 def _rows_of_a_matrix(products: list[_Product]) -> list[tuple[tuple[int, ...], int, int]]:
