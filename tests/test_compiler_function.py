@@ -622,6 +622,18 @@ def test_a_user_without_a_home_compiles_without_a_cache(monkeypatch):
     assert al.compile(lambda v: al.sin(v[0]) * v[0], 1, backend="native")([0.0]) == 0.0
 
 
+def test_code_that_another_version_kept_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUTOGRAD_LITE_CACHE", str(tmp_path))
+    found = []
+    for fingerprint in (b"one", b"other", b"", b"one"):  # none where the sources can't be read: nothing is kept then
+        monkeypatch.setattr(native, "_machines", {})
+        monkeypatch.setattr(native, "fingerprint", lambda this=fingerprint: this)
+        assert al.compile(lambda v: al.exp(v[0]), 1, backend="native")([0.0]) == 1.0
+        (machine,) = native._machines.values()
+        found.append((machine.from_cache, len(list(tmp_path.iterdir()))))
+    assert found == [(False, 1), (False, 2), (False, 2), (True, 2)]
+
+
 def test_several_processes_may_write_at_once(tmp_path):
     start = [
         subprocess.Popen(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from functools import cache
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import ops
 from . import kernels, vector_math, writer
@@ -370,9 +370,10 @@ class Module:
 
 @cache
 def fingerprint() -> bytes:
-    """Return what tells this version of the code that writes modules from others."""
-    sources = []
-    for module in (sys.modules[__name__], kernels, writer, vector_math):
-        spec = module.__spec__
-        sources.append(spec.loader.get_data(spec.origin))  # type: ignore[union-attr]
+    """Return what tells this version of the code that writes modules from others; nothing where it can't be read."""
+    specs: Any = [module.__spec__ for module in (sys.modules[__name__], kernels, writer, vector_math)]
+    try:
+        sources = [spec.loader.get_data(spec.origin) for spec in specs]
+    except (AttributeError, OSError):  # packed by a tool into a single program, say
+        return b""
     return sha256(b"".join(sources)).digest()

@@ -24,6 +24,7 @@ from .vector_math import LIBM
 __all__ = ["Callback", "Machine", "machine", "missing"]
 
 _FORMAT = 1  # of the files in the cache; a change of it makes them stale
+_NOWHERE = Path(os.devnull)  # a folder that is none: nothing is found or kept there
 _lock = threading.RLock()
 _machines: dict[str, Machine] = {}
 _ASKED = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, ctypes.POINTER(ctypes.c_double))
@@ -173,18 +174,18 @@ def _folder() -> Path:
     try:
         return Path(base).expanduser() / "autograd_lite"
     except RuntimeError:  # a user without a home, as in a container: nothing can be kept
-        return Path(os.devnull)
+        return _NOWHERE
 
 
 def _cached(module: Module, target: Any) -> Path:
-    """Return the file for a module's code on such a machine."""
+    """Return the file for a module's code on such a machine: nowhere, if it can't be told from other versions'."""
     import llvmlite
     import llvmlite.binding as llvm
 
     what = (str(_FORMAT), llvmlite.__version__, target.triple, llvm.get_host_cpu_name())
     features = llvm.get_host_cpu_features().flatten()
     name = hashlib.sha256(fingerprint() + "\n".join((*what, features, module.key)).encode()).hexdigest()
-    return _folder() / f"{name}.code"
+    return (_folder() if fingerprint() else _NOWHERE) / f"{name}.code"
 
 
 def _read(path: Path) -> bytes | None:
