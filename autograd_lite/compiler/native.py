@@ -14,6 +14,7 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,12 @@ class Machine:
 
     def __init__(self, module: Module) -> None:
         self.module = module
-        llvm, target = _target()
+        llvm, target = _llvm(), _target()
         path = _cached(module, target)
         code = _read(path)
         self.from_cache = code is not None
         if code is None:
-            code = _translated(module.ir(), llvm, target)
+            code = _translated(module.ir(), target)
             _write(path, code)
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target)
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
@@ -117,24 +118,24 @@ def _arity(op: Op) -> int:
 
 # ---- LLVM ---------------------------------------------------------------------------------------------------------
 
-_found: tuple[Any, Any] | None = None
+
+@cache
+def _llvm() -> Any:
+    """Return LLVM, ready to make code for this machine."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    _add_libm(llvm)
+    return llvm
 
 
-def _target() -> tuple[Any, Any]:
-    """Return LLVM and the description of this machine."""
-    global _found
-    with _lock:
-        if _found is None:
-            import llvmlite.binding as llvm
-
-            llvm.initialize_native_target()
-            llvm.initialize_native_asmprinter()
-            _add_libm(llvm)
-            target = llvm.Target.from_default_triple().create_target_machine(
-                cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
-            )
-            _found = llvm, target
-    return _found
+def _target() -> Any:
+    """Return a description of this machine; the engine that is made with it owns it, and frees it at its end."""
+    llvm = _llvm()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
+    )
 
 
 def _add_libm(llvm: Any) -> None:
@@ -145,7 +146,8 @@ def _add_libm(llvm: Any) -> None:
             llvm.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
 
 
-def _translated(ir: str, llvm: Any, target: Any) -> bytes:
+def _translated(ir: str, target: Any) -> bytes:
+    llvm = _llvm()
     module = llvm.parse_assembly(ir)
     module.verify()
     module.triple, module.data_layout = target.triple, str(target.target_data)
@@ -180,8 +182,8 @@ def _folder() -> Path:
 def _cached(module: Module, target: Any) -> Path:
     """Return the file for a module's code on such a machine: nowhere, if it can't be told from other versions'."""
     import llvmlite
-    import llvmlite.binding as llvm
 
+    llvm = _llvm()
     what = (str(_FORMAT), llvmlite.__version__, target.triple, llvm.get_host_cpu_name())
     features = llvm.get_host_cpu_features().flatten()
     name = hashlib.sha256(fingerprint() + "\n".join((*what, features, module.key)).encode()).hexdigest()
