@@ -134,7 +134,6 @@ def small_steps(engines: Mapping[str, ModuleType], size: Size) -> dict[str, dict
 def growing_batches(engines: Mapping[str, ModuleType], size: Size) -> None:
     from .steps import moons_task
 
-    size = size._replace(rounds=(size.rounds + 1) // 2)
     for rows in size.rows:
         task = moons_task(rows, max(2, min(size.loop, 100_000 // rows)))
         compare(
