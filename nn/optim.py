@@ -106,6 +106,27 @@ class Optimizer(ABC):
         for w in self.parameters:
             w.grad = 0.0
 
+    def snapshot(self) -> Callable[[], None]:
+        """Return a function that puts the parameters, and what is remembered of them, back to what they are now.
+
+        >>> w = Value(1.0)
+        >>> optimizer = SGD([w], lr=0.1)
+        >>> put_back = optimizer.snapshot()
+        >>> (3 * w).backward()
+        >>> optimizer.step()
+        >>> put_back()
+        >>> w.data, optimizer.steps
+        (1.0, 0)
+        """
+        data, steps = [w.data for w in self.parameters], self.steps
+
+        def put_back() -> None:
+            self.steps = steps
+            for w, before in zip(self.parameters, data, strict=True):
+                w.data = before
+
+        return put_back
+
     @abstractmethod
     def _move(self, rate: float) -> None: ...
 
@@ -136,6 +157,16 @@ class RuleOptimizer(Optimizer):
     def step_numbers(self, rate: float, steps: int) -> tuple[float, ...]:
         """Return the numbers that all parameters share in a step, before which so many have been taken."""
         return (rate,)
+
+    def snapshot(self) -> Callable[[], None]:
+        """Return a function that puts the parameters and the state back, as `Optimizer.snapshot` has it."""
+        put_parameters_back, state = super().snapshot(), list(self.state)
+
+        def put_back() -> None:
+            put_parameters_back()
+            self.state[:] = state
+
+        return put_back
 
     def _move(self, rate: float) -> None:
         step, rule, state, sqrt = self.step_numbers(rate, self.steps), self.rule, self.state, math.sqrt

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite, sqrt
 from numbers import Integral
-from operator import itemgetter
 from reprlib import repr as short
 from typing import Any
 
@@ -131,9 +130,11 @@ def _usual_loss(are_indices: bool, n_outputs: int) -> tuple[Loss, str]:
 def _check_loss(loss: Any, why: str, outputs: list[al.Value], examples: list[Example]) -> None:
     if not callable(loss):
         raise TypeError(f"loss must be a function such as nn.mse, got {short(loss)}")
-    first = {(type(target), target): i for i, (_, target) in reversed([*enumerate(examples)])}
+    first: dict[tuple[type, Target], int] = {}  # each target once, where it comes first
+    for i, (_, target) in enumerate(examples):
+        first.setdefault((type(target), target), i)
     with al.no_grad():
-        for (_, target), i in sorted(first.items(), key=itemgetter(1)):  # each target once, where it comes first
+        for (_, target), i in first.items():
             with blaming(f"y[{i}] does not fit the loss{why}"):
                 result = loss(outputs, target)
                 if not isinstance(result, al.Value):

@@ -16,7 +16,7 @@ from .compiling import CompiledModel
 from .epochs import Diverged, run
 from .history import DivergenceError, History
 from .modules import Module
-from .optim import Optimizer, RuleOptimizer
+from .optim import Optimizer
 from .progress import Progress
 from .tasks import (
     Example,
@@ -200,17 +200,12 @@ def _step(optimizer: Optimizer, loss: al.Value) -> None:
         raise Diverged(f"the loss is {loss.data}")
     optimizer.zero_grad()
     loss.backward()
-    before, steps = [w.data for w in optimizer.parameters], optimizer.steps
-    state = list(optimizer.state) if isinstance(optimizer, RuleOptimizer) else []
+    put_back = optimizer.snapshot()
     try:
         optimizer.step()
         for w in optimizer.parameters:
             if not isfinite(w.data):
                 raise Diverged(f"the step makes {w.name or 'a parameter'} {w.data}, its gradient is {w.grad}")
     except BaseException:
-        for w, data in zip(optimizer.parameters, before, strict=True):
-            w.data = data
-        optimizer.steps = steps
-        if isinstance(optimizer, RuleOptimizer):
-            optimizer.state[:] = state
+        put_back()
         raise
