@@ -80,10 +80,9 @@ class Descent:
 
     def put(self, weights: Any, state: Sequence[Any]) -> None:
         """Go on from these weights, and from what is remembered of them."""
-        for block in self._blocks.values():
-            block[0] = weights
-            for part, given in zip(block[1:], state, strict=True):
-                part[:] = given
+        self.weights[:] = weights
+        for part, given in zip(self.state, state, strict=True):
+            part[:] = given
 
     def check(self) -> None:
         """Raise what a rule raised when it was asked."""

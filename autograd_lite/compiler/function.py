@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from numbers import Integral
 from os import PathLike
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import ops
 from ..collecting import collecting_rarely
@@ -24,6 +24,9 @@ from .program import Program
 from .python_source import source_of
 from .storage import MOST_BYTES, Saved, saved_from, text_of
 from .tracing import Guard, Trace, from_graph, trace
+
+if TYPE_CHECKING:
+    from .export import Result
 
 __all__ = ["Backend", "BranchError", "CompiledFunction", "backend_of", "compile"]
 
@@ -312,7 +315,7 @@ class CompiledFunction:
         with self._lock:
             return self._traces[0] if self._traces else self._traced([_DEFAULT] * self.n)
 
-    def _exported(self, gradient: bool) -> tuple[Program, int, Literal["number", "list", "gradient"]]:
+    def _exported(self, gradient: bool) -> tuple[Program, int, Result]:
         """Return what `export` takes, if the function is the same program for every row."""
         first = self._first()
         if first.guards:

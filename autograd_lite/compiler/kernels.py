@@ -488,8 +488,8 @@ _USED = {"maxout": "maximum", "log_of_sum": "log1p"}
 def run_of(kind: Kind) -> str:
     """Return the function that does a kind of run.
 
-    >>> run_of("sum").splitlines()[0][:31]
-    'define internal void @"run.sum"'
+    >>> '@"run.sum"' in run_of("sum")
+    True
     """
     if isinstance(kind, str):
         return _run(kind, _MANY[kind])

@@ -12,11 +12,10 @@ from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from .. import ops
 from . import kernels, vector_math, writer
 from .kernels import RUN, Kind, name_of, operations_of, run_of
 from .program import Apply, Constant, Input, Program
-from .vector_math import available, definitions
+from .vector_math import definitions, has_code
 from .writer import LANES, VECTOR, ZERO, Writer
 
 __all__ = ["Context", "Module", "Plan", "Rule", "fingerprint"]
@@ -214,12 +213,11 @@ def _operations_in(rule: Rule) -> set[str]:
     Raises:
         ValueError: There is no code for one of them here.
     """
-    known = available()
     names = set()
     for instruction in rule.program.instructions:
         if type(instruction) is Apply:
             op = instruction.op
-            if op.name not in known or ops.TABLE.get(op.name) is not op:
+            if not has_code(op):
                 raise ValueError(f"{op.name} is not for an optimiser that is compiled: its rule has operators and sqrt")
             names.add(op.name)
     return names

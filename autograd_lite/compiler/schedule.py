@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, cast
 from .. import ops
 from ..op import Op
 from .kernels import RUN, Kind, operands_in
-from .primitives import log_of_sum, shifted_exp
+from .primitives import log_of_sum
 from .program import Apply, Constant, Input, Program, operands_of, uses_of
-from .vector_math import available
+from .vector_math import has_code
 
 __all__ = ["Schedule", "scheduled"]
 
@@ -261,7 +261,7 @@ class _Scheduler:
         """Return the kind of run an operation takes, and the number by which Python is to be asked for it, or -1."""
         if _MANY.get(op.name) is op:
             return op.name, -1
-        if op is shifted_exp or (op.name in available() and ops.TABLE.get(op.name) is op):
+        if has_code(op):
             return (op.name, *range(arity)), -1
         if op not in self.result.callbacks:
             self.result.callbacks.append(op)
@@ -325,12 +325,8 @@ class _Scheduler:
             group.uniform = [False] * len(group.operands[0])
             return
         group.uniform = [all(x in self.places_in_u for x in column) for column in columns]
-        if group.inputs:
-            _, formula, net_input = group.kind
-            at = [k for k in operands_in(formula) if k != net_input]
-        else:
-            formula, net_input = group.kind, None
-            at = operands_in(formula)
+        formula, net_input = group.kind[1:] if group.inputs else (group.kind, None)
+        at = [k for k in operands_in(formula) if k != net_input]
         formula = _with_uniform(formula, {k for k, uniform in zip(at, group.uniform, strict=True) if uniform})
         group.kind = formula if net_input is None else ("neurons", formula, net_input)
 

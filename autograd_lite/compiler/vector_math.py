@@ -21,9 +21,11 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf, nan
 from typing import NamedTuple
 
-from .. import ieee
+from .. import ieee, ops
+from ..op import Op
+from . import primitives
 
-__all__ = ["INTRINSICS", "LIBM", "available", "definitions"]
+__all__ = ["INTRINSICS", "LIBM", "available", "definitions", "has_code"]
 
 LIBM: dict[str, int] = {
     "acos": 1, "acosh": 1, "asin": 1, "asinh": 1, "atan": 1, "atan2": 2, "atanh": 1, "cbrt": 1, "cos": 1, "pow": 2,
@@ -977,6 +979,15 @@ def available() -> frozenset[str]:
     (True, False)
     """
     return frozenset(FORMULAS)
+
+
+def has_code(op: Op) -> bool:
+    """Tell whether an operation is one of those, and not just called so.
+
+    >>> has_code(ops.tanh), has_code(Op("tanh", "tanh", math.tanh, lambda z, x: (1.0 - z * z,)))
+    (True, False)
+    """
+    return op is primitives.shifted_exp or (op.name in FORMULAS and ops.TABLE.get(op.name) is op)
 
 
 def definitions(names: Iterable[str], lanes: int) -> str:
